@@ -1,0 +1,127 @@
+//! The configuration that is in force.
+//!
+//! Promises: whoever holds a [`Config`] need not check anything again, and what
+//! [`Config::print`] writes reads back as the same configuration.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oncegate::Policy;
+
+use super::profile::Profile;
+use super::secret::Secret;
+use super::setting::{Access, Place, Setting};
+use super::settings::settings_at;
+use super::value::Value;
+use crate::proxy::Upstream;
+use crate::routes::{Route, Routes};
+
+/// Everything that `oncegate serve` has to know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where clients connect; at least one address.
+    pub listen: Vec<SocketAddr>,
+    /// Where operators connect.
+    pub admin: Option<SocketAddr>,
+    /// Where requests go.
+    pub upstream: Upstream,
+    /// The URL of the store: `memory:` or `file:PATH`.
+    pub store: String,
+    /// What the defaults started from.
+    pub profile: Profile,
+    /// Where the secret was read from.
+    pub secret_file: Option<PathBuf>,
+    /// What keys the hashes.
+    pub secret: Option<Secret>,
+    /// Origins whose scripts may read our refusals.
+    pub cors_origins: Vec<String>,
+    /// How long executions may take to end at shutdown.
+    pub drain_timeout: Duration,
+    /// The policies: one for each route, and the defaults.
+    pub routes: Arc<Routes>,
+    /// What an operator should know at start-up, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// The policy of all requests that no route matches.
+    #[must_use]
+    pub fn defaults(&self) -> &Policy {
+        self.routes.defaults()
+    }
+
+    /// The configuration as a TOML file with every setting in it. Secrets show as paths only.
+    #[must_use]
+    pub fn print(&self) -> String {
+        let mut out = String::new();
+        self.print_all(&mut out, Place::Top);
+        out.push_str("\n[defaults]\n");
+        self.print_all(&mut out, Place::Defaults);
+        for route in self.routes.iter() {
+            out.push_str("\n[[route]]\n");
+            self.print_route(&mut out, route);
+        }
+        out
+    }
+
+    fn print_all(&self, out: &mut String, place: Place) {
+        for setting in settings_at(place) {
+            match setting.show(self, self.defaults()) {
+                Some(value) => print_line(out, setting, &value),
+                // A comment, so that a reader sees that it exists.
+                None => print_comment(out, setting),
+            }
+        }
+    }
+
+    /// Only what differs from the defaults: the rest is the same by definition.
+    fn print_route(&self, out: &mut String, route: &Route) {
+        for setting in settings_at(Place::Route) {
+            let value = match setting.access {
+                Access::Match { show, .. } => Some(show(route)),
+                Access::Config { .. } => None,
+                // They stand in `match`.
+                Access::Policy { .. } if setting.name == "methods" => None,
+                Access::Policy { show, .. } => {
+                    show(&route.policy).filter(|own| Some(own) != show(self.defaults()).as_ref())
+                }
+            };
+            if let Some(value) = value {
+                print_line(out, setting, &value);
+            }
+        }
+    }
+}
+
+/// What is built in: the profile `oncegate` without any routes.
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![(Ipv4Addr::LOCALHOST, 8080).into()],
+            admin: Some((Ipv4Addr::LOCALHOST, 9090).into()),
+            upstream: UPSTREAM.parse().expect("the built-in upstream is a URL"),
+            store: "file:oncegate.db".to_owned(),
+            profile: Profile::default(),
+            secret_file: None,
+            secret: None,
+            cors_origins: Vec::new(),
+            drain_timeout: Duration::from_secs(30),
+            routes: Arc::default(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+fn print_line(out: &mut String, setting: &Setting, value: &Value) {
+    writeln!(out, "{} = {value}", setting.name).expect("a string takes all that is written to it");
+}
+
+fn print_comment(out: &mut String, setting: &Setting) {
+    writeln!(out, "# {} is not set", setting.name)
+        .expect("a string takes all that is written to it");
+}
+
+const UPSTREAM: &str = "http://127.0.0.1:3000";

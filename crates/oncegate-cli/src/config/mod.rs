@@ -1,0 +1,37 @@
+//! The configuration: one table of settings, read from a file, the environment and flags.
+//!
+//! [`Config::load`] promises a configuration that is whole and checked, or a [`ConfigError`] that
+//! holds every error with its place and its fix. Each setting is defined once, in `settings`: how
+//! it is read, shown and documented all come from there. Later ones win:
+//!
+//! * what stands above the first table: built in, file, environment, flags;
+//! * what stands in `[defaults]`: built in, profile, file, environment, flags, `[[route]]`.
+//!
+//! It reads files and nothing else: no port is bound and no store is opened here.
+
+mod args;
+mod check;
+mod error;
+mod file;
+mod given;
+mod in_force;
+mod load;
+mod profile;
+mod read;
+mod refusal;
+mod route_match;
+mod secret;
+mod setting;
+mod settings;
+mod units;
+mod value;
+mod warnings;
+
+pub use args::{Environment, ServeArgs};
+pub use error::{ConfigError, Finding};
+pub use in_force::Config;
+pub use profile::Profile;
+pub use secret::Secret;
+
+#[cfg(test)]
+mod tests;

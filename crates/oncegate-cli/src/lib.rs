@@ -1,0 +1,22 @@
+//! The `oncegate` command as a library, so that tests can run its parts on free ports.
+//!
+//! `command` parses nothing and decides nothing: it names the subcommands. Each has a file. `running` puts a proxy
+//! together from the parts: configuration, store, engine, layer, transport.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command prints its output and its errors"
+)]
+
+pub mod admin;
+pub mod command;
+pub mod config;
+mod config_check;
+mod demo;
+mod keys;
+mod logging;
+pub mod metrics;
+pub mod proxy;
+pub mod routes;
+pub mod running;
+mod serve;

@@ -1,0 +1,93 @@
+//! `oncegate serve`: loads the configuration, runs the proxy, and stops it on a signal.
+
+use std::fmt::Write as _;
+
+use oncegate_tower::Drained;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::command::Failed;
+use crate::config::{Config, Environment, ServeArgs};
+use crate::logging;
+use crate::running::Running;
+
+/// The flags of `oncegate serve`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// Serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// If the configuration is wrong, or the proxy cannot start.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
+    let environment = Environment::of_process();
+    let config = Config::load(&arguments.serve, &environment)?;
+    if arguments.serve.print_config {
+        print!("{}", config.print());
+        return Ok(());
+    }
+    logging::start(environment.get("ONCEGATE_LOG"));
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let mut signals = Signals::listen()?;
+    let running = Running::start(&config).await?;
+    announce(&config, &running);
+    let signal = signals.next().await;
+    tracing::info!(signal, drain_timeout = ?config.drain_timeout, "draining");
+    tokio::select! {
+        drained = running.stop() => match drained {
+            Drained::Finished => tracing::info!("stopped; every execution came to its end"),
+            Drained::GaveUp { executions } => {
+                tracing::warn!(executions, "stopped; what was left is marked unknown");
+            }
+        },
+        signal = signals.next() => {
+            tracing::warn!(signal, "stopped at once; what was under way is unknown");
+        }
+    }
+    Ok(())
+}
+
+fn announce(config: &Config, running: &Running) {
+    let mut listening = String::new();
+    for address in running.listening() {
+        // Writing to a string cannot fail.
+        let _infallible = write!(listening, "http://{address} ");
+    }
+    tracing::info!(
+        listening = listening.trim_end(),
+        admin = running.admin().map(|address| format!("http://{address}")),
+        upstream = %config.upstream,
+        store = config.store,
+        "oncegate is ready"
+    );
+}
+
+/// The signals that end the process.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Failed> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| Failed::unavailable("cannot listen for signals").because(error))
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

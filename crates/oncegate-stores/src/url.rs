@@ -1,0 +1,240 @@
+//! What a store is named by in a configuration: `memory:` or `file:PATH`.
+//!
+//! It is judged whole before anything is opened, so that a bad setting shows before any port is bound. A URL may
+//! hold a password: no error repeats it, but for its scheme and parameter names.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::Durability;
+
+/// A store, named by its URL.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum StoreUrl {
+    /// `memory:`. A restart forgets every key.
+    Memory,
+    /// `file:PATH`, `file:PATH?durability=process`, `file:///ABSOLUTE/PATH`.
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What an answered write survives.
+        durability: Durability,
+    },
+}
+
+/// A store URL that names no store.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreUrlError {
+    /// There is no `scheme:` at its start.
+    #[error("store has no scheme; write one of: {SUPPORTED}")]
+    NoScheme,
+    /// A store that will come, but is not there yet.
+    #[error("store {scheme}: is not supported yet; supported are: {SUPPORTED}")]
+    NotYet {
+        /// The scheme.
+        scheme: &'static str,
+    },
+    /// No store that we know of.
+    #[error("store {scheme}: is not known; supported are: {SUPPORTED}")]
+    UnknownScheme {
+        /// The scheme.
+        scheme: String,
+    },
+    /// `file:` and nothing behind it.
+    #[error("store file: has no path; write file:PATH")]
+    NoPath,
+    /// `file://host/..`: files are local.
+    #[error("store file:// names a host; write file:PATH or file:///ABSOLUTE/PATH")]
+    Host,
+    /// `memory:` and something behind it.
+    #[error("store memory: takes nothing behind the colon")]
+    MemoryTakesNothing,
+    /// A parameter that the store does not have.
+    #[error("store file: has no parameter {name:?}; it has durability=power|process")]
+    UnknownParameter {
+        /// Its name.
+        name: String,
+    },
+    /// A parameter with a value that it does not take.
+    #[error("store file: parameter {name} cannot be {value:?}; it is one of: power, process")]
+    BadValue {
+        /// The parameter.
+        name: &'static str,
+        /// Its value.
+        value: String,
+    },
+}
+
+impl FromStr for StoreUrl {
+    type Err = StoreUrlError;
+
+    fn from_str(url: &str) -> Result<Self, StoreUrlError> {
+        let (scheme, rest) = url.split_once(':').ok_or(StoreUrlError::NoScheme)?;
+        let scheme = scheme.to_ascii_lowercase();
+        match scheme.as_str() {
+            "memory" if rest.is_empty() => Ok(Self::Memory),
+            "memory" => Err(StoreUrlError::MemoryTakesNothing),
+            "file" => file(rest),
+            other => Err(match NOT_YET.into_iter().find(|known| *known == other) {
+                Some(scheme) => StoreUrlError::NotYet { scheme },
+                None if is_scheme(other) => StoreUrlError::UnknownScheme { scheme },
+                None => StoreUrlError::NoScheme,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::File { path, durability } => {
+                write!(f, "file:{}", path.display())?;
+                match durability {
+                    Durability::Power => Ok(()),
+                    Durability::Process => f.write_str("?durability=process"),
+                }
+            }
+        }
+    }
+}
+
+fn file(rest: &str) -> Result<StoreUrl, StoreUrlError> {
+    let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = match path.strip_prefix("//") {
+        Some(absolute) if absolute.starts_with('/') => absolute,
+        Some(_) => return Err(StoreUrlError::Host),
+        None => path,
+    };
+    if path.is_empty() {
+        return Err(StoreUrlError::NoPath);
+    }
+    let mut durability = Durability::default();
+    for parameter in parameters
+        .split('&')
+        .filter(|parameter| !parameter.is_empty())
+    {
+        durability = match parameter.split_once('=').unwrap_or((parameter, "")) {
+            ("durability", "power") => Durability::Power,
+            ("durability", "process") => Durability::Process,
+            ("durability", value) => {
+                let value = value.to_owned();
+                return Err(StoreUrlError::BadValue {
+                    name: "durability",
+                    value,
+                });
+            }
+            (name, _) => {
+                return Err(StoreUrlError::UnknownParameter {
+                    name: name.to_owned(),
+                });
+            }
+        };
+    }
+    Ok(StoreUrl::File {
+        path: path.into(),
+        durability,
+    })
+}
+
+/// RFC 3986, 3.1: so that a Windows path or a bare word is not taken for a scheme, and nothing secret repeated.
+fn is_scheme(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    text.len() > 1
+        && bytes
+            .next()
+            .is_some_and(|first| first.is_ascii_alphabetic())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+/// The stores that can be named.
+pub const SUPPORTED: &str = "memory:, file:PATH";
+
+const NOT_YET: [&str; 5] = ["redis", "rediss", "redis-cluster", "postgres", "postgresql"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_store_and_is_shown_as_it_is_understood() {
+        let table = [
+            ("memory:", "memory:"),
+            ("file:oncegate.db", "file:oncegate.db"),
+            ("FILE:/var/lib/o.db", "file:/var/lib/o.db"),
+            ("file:///var/lib/o.db", "file:/var/lib/o.db"),
+            ("file:o.db?durability=power", "file:o.db"),
+            (
+                "file:o.db?durability=process",
+                "file:o.db?durability=process",
+            ),
+        ];
+        for (url, shown) in table {
+            assert_eq!(url.parse::<StoreUrl>().unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_bad_url_is_told_what_would_be_a_good_one() {
+        let table = [
+            ("oncegate.db", StoreUrlError::NoScheme),
+            ("C:\\oncegate.db", StoreUrlError::NoScheme),
+            (
+                "redis://user:pw@h:1/0",
+                StoreUrlError::NotYet { scheme: "redis" },
+            ),
+            ("rediss://h", StoreUrlError::NotYet { scheme: "rediss" }),
+            (
+                "redis-cluster://h",
+                StoreUrlError::NotYet {
+                    scheme: "redis-cluster",
+                },
+            ),
+            (
+                "postgres://h/d",
+                StoreUrlError::NotYet { scheme: "postgres" },
+            ),
+            (
+                "etcd://h",
+                StoreUrlError::UnknownScheme {
+                    scheme: "etcd".to_owned(),
+                },
+            ),
+            ("file:", StoreUrlError::NoPath),
+            ("file:?durability=power", StoreUrlError::NoPath),
+            ("file://host/o.db", StoreUrlError::Host),
+            ("memory:x", StoreUrlError::MemoryTakesNothing),
+            (
+                "file:o.db?mode=ro",
+                StoreUrlError::UnknownParameter {
+                    name: "mode".to_owned(),
+                },
+            ),
+            (
+                "file:o.db?durability=none",
+                StoreUrlError::BadValue {
+                    name: "durability",
+                    value: "none".to_owned(),
+                },
+            ),
+        ];
+        for (url, error) in table {
+            assert_eq!(url.parse::<StoreUrl>(), Err(error), "{url}");
+        }
+    }
+
+    #[test]
+    fn no_message_repeats_a_password() {
+        for url in [
+            "redis://user:hunter2@h/0",
+            "etcd://user:hunter2@h",
+            "user:hunter2@h",
+        ] {
+            let message = url.parse::<StoreUrl>().unwrap_err().to_string();
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! What callers see: problems, replays, and the headers that every answer carries.
+//!
+//! Every answer that we make ourselves is made here, and nowhere else is a status of ours chosen. None of them is
+//! ever stored as an outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Response, StatusCode};
+use oncegate::engine::{Replay, Seen};
+use oncegate::key::SentKey;
+use oncegate::{Problem, ProblemKind};
+
+use crate::body::Body;
+use crate::failure::Failure;
+use crate::observer::Observer;
+use crate::status::{self, Became, IDEMPOTENCY_STATUS, IDEMPOTENT_REPLAYED, Status};
+
+/// What is known of a request that every answer to it needs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    /// The key as it was sent, to be echoed; absent if it was invalid.
+    pub(crate) key: Option<SentKey>,
+    /// The page that the request came from, for CORS.
+    pub(crate) origin: Option<HeaderValue>,
+}
+
+/// A refusal and what goes with it.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) problem: Problem,
+    pub(crate) status: Status,
+    pub(crate) retry_after: Option<Duration>,
+    /// What a 401 asks for.
+    pub(crate) challenge: bool,
+}
+
+impl Refusal {
+    /// A refusal of a request that ran nothing.
+    pub(crate) fn new(problem: Problem) -> Self {
+        let retry_after = retry_after(problem.kind);
+        let status = Status::new(Became::Refused);
+        let challenge = problem.kind == ProblemKind::ScopeMissing;
+        Self {
+            problem,
+            status,
+            retry_after,
+            challenge,
+        }
+    }
+
+    /// A refusal in the table's words alone.
+    pub(crate) fn of(kind: ProblemKind) -> Self {
+        Self::new(Problem::new(kind))
+    }
+
+    pub(crate) const fn with_status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// A duplicate of a request that is in flight: the older it is, the later it is worth to ask again.
+    pub(crate) fn in_flight(seen: Seen) -> Self {
+        let seconds = (1 + seen.age.as_secs() / 5).min(IN_FLIGHT_RETRY_AFTER_MAX);
+        let refusal = Self::of(ProblemKind::InFlight).with_status(status_of(seen));
+        Self {
+            retry_after: Some(Duration::from_secs(seconds)),
+            ..refusal
+        }
+    }
+
+    /// A retry whose outcome is unknown.
+    pub(crate) fn outcome_unknown(seen: Seen) -> Self {
+        Self::of(ProblemKind::OutcomeUnknown).with_status(status_of(seen))
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::new(problem)
+    }
+}
+
+fn status_of(seen: Seen) -> Status {
+    let status = Status::new(Became::Refused).with_fence(seen.fence);
+    Status {
+        age: Some(seen.age),
+        ..status
+    }
+}
+
+/// Makes answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Answers {
+    pub(crate) problem_base: String,
+    pub(crate) cors_origins: Vec<HeaderValue>,
+    pub(crate) observer: Arc<dyn Observer>,
+}
+
+impl Answers {
+    /// An answer of the inner service, marked with what became of the request.
+    pub(crate) fn fresh(
+        &self,
+        asked: &Asked,
+        mut answer: Response<Body>,
+        status: Status,
+    ) -> Response<Body> {
+        status::scrub(answer.headers_mut());
+        self.mark(asked, &mut answer, status, None);
+        answer
+    }
+
+    /// The stored response, or what is left of one that was not kept.
+    pub(crate) fn replay(&self, asked: &Asked, replay: &Replay) -> Response<Body> {
+        let status = Status {
+            age: Some(replay.age),
+            ttl: Some(replay.ttl),
+            ..Status::new(Became::Replayed).with_fence(replay.fence)
+        };
+        if !replay.response.kept {
+            return self.not_kept(
+                asked,
+                replay,
+                Status {
+                    became: Became::Refused,
+                    ..status
+                },
+            );
+        }
+        let stored = &replay.response;
+        let trailers = (!stored.trailers.is_empty()).then(|| stored.trailers.clone());
+        let mut answer = Response::new(Body::whole(stored.body.clone()).with_trailers(trailers));
+        *answer.status_mut() = stored.status;
+        *answer.headers_mut() = stored.headers.clone();
+        if !cors_holds(
+            stored.origin.as_ref(),
+            asked.origin.as_ref(),
+            &stored.headers,
+        ) {
+            remove_cors(answer.headers_mut());
+        }
+        answer
+            .headers_mut()
+            .insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+        self.mark(asked, &mut answer, status, None);
+        answer
+    }
+
+    fn not_kept(&self, asked: &Asked, replay: &Replay, status: Status) -> Response<Body> {
+        let location = replay.response.headers.get(header::LOCATION);
+        let mut problem = Problem::new(ProblemKind::ResponseNotKept);
+        problem.original_status = Some(replay.response.status);
+        problem.location =
+            location.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let status = Status {
+            kept: Some(false),
+            ..status
+        };
+        let mut answer = self.refuse(asked, &Refusal::new(problem).with_status(status));
+        if let Some(location) = location {
+            answer
+                .headers_mut()
+                .insert(header::LOCATION, location.clone());
+        }
+        answer
+    }
+
+    /// A refusal.
+    pub(crate) fn refuse(&self, asked: &Asked, refusal: &Refusal) -> Response<Body> {
+        let problem = &refusal.problem;
+        let mut answer = Response::new(Body::whole(problem.to_json(&self.problem_base)));
+        *answer.status_mut() = problem.status;
+        let headers = answer.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        let link = format!(
+            "<{}>; rel=\"describedby\"",
+            problem.type_uri(&self.problem_base)
+        );
+        if let Ok(link) = HeaderValue::try_from(link) {
+            headers.insert(header::LINK, link);
+        }
+        if let Some(after) = refusal.retry_after {
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(after.as_secs().max(1)),
+            );
+        }
+        if refusal.challenge {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(CHALLENGE),
+            );
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        self.allow_origin(asked, headers);
+        self.mark(asked, &mut answer, refusal.status, Some(problem.kind));
+        answer
+    }
+
+    /// Stands for the answer to a request without a key that got none: a plain problem, for there is no page to
+    /// explain it and no key to send again.
+    pub(crate) fn unanswered(&self, failure: Failure) -> Response<Body> {
+        let status = match failure {
+            Failure::NotSent | Failure::Broken => StatusCode::BAD_GATEWAY,
+            Failure::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        };
+        let title = status.canonical_reason().unwrap_or_default();
+        let code = status.as_u16();
+        let document =
+            format!("{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{code}}}");
+        let mut answer = Response::new(Body::whole(document));
+        *answer.status_mut() = status;
+        answer
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        answer
+    }
+
+    fn mark(
+        &self,
+        asked: &Asked,
+        answer: &mut Response<Body>,
+        status: Status,
+        problem: Option<ProblemKind>,
+    ) {
+        answer
+            .headers_mut()
+            .insert(IDEMPOTENCY_STATUS, status.to_value());
+        if let Some(key) = &asked.key {
+            answer
+                .headers_mut()
+                .insert(key.name().clone(), key.value().clone());
+        }
+        self.observer.answered(status.became, problem);
+        tracing::debug!(
+            status = status.became.name(),
+            problem = problem.map(|kind| kind.row().slug),
+            key = asked
+                .key
+                .as_ref()
+                .map(|key| tracing::field::display(key.key().digest())),
+            code = answer.status().as_u16(),
+            "answered"
+        );
+    }
+
+    /// Lets pages of the configured origins read our refusals; the upstream's answers carry their own headers.
+    fn allow_origin(&self, asked: &Asked, headers: &mut HeaderMap) {
+        let allowed = asked
+            .origin
+            .as_ref()
+            .filter(|origin| self.cors_origins.contains(origin));
+        let Some(origin) = allowed else { return };
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static(EXPOSED),
+        );
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    }
+}
+
+/// A 500 as the contract wants it after a panic, else what the table has.
+pub(crate) fn outcome_unknown_problem(status: StatusCode) -> Problem {
+    Problem::new(ProblemKind::UpstreamOutcomeUnknown).with_status(status)
+}
+
+fn retry_after(kind: ProblemKind) -> Option<Duration> {
+    match kind {
+        ProblemKind::StoreUnavailable
+        | ProblemKind::Overloaded
+        | ProblemKind::UpstreamUnreachable
+        | ProblemKind::InFlight => Some(Duration::from_secs(1)),
+        ProblemKind::StillRunning => Some(Duration::from_secs(5)),
+        ProblemKind::QuotaReached => Some(Duration::from_secs(10)),
+        ProblemKind::KeyMissing
+        | ProblemKind::KeyInvalid
+        | ProblemKind::PathAmbiguous
+        | ProblemKind::ScopeMissing
+        | ProblemKind::RequestTooLarge
+        | ProblemKind::RequestIncomplete
+        | ProblemKind::KeyExpired
+        | ProblemKind::Mismatch
+        | ProblemKind::ResponseNotKept
+        | ProblemKind::OutcomeUnknown
+        | ProblemKind::UpstreamOutcomeUnknown => None,
+    }
+}
+
+/// CORS headers were made for one origin; for another they would be a lie, or a leak.
+fn cors_holds(
+    stored: Option<&HeaderValue>,
+    asked: Option<&HeaderValue>,
+    headers: &HeaderMap,
+) -> bool {
+    stored == asked
+        || headers
+            .get(header::ACCESS_CONTROL_ALLOW_ORIGIN)
+            .is_some_and(|value| value == "*")
+}
+
+fn remove_cors(headers: &mut HeaderMap) {
+    let cors: Vec<_> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("access-control-"))
+        .cloned()
+        .collect();
+    for name in cors {
+        headers.remove(name);
+    }
+}
+
+const PROBLEM_JSON: &str = "application/problem+json";
+const IN_FLIGHT_RETRY_AFTER_MAX: u64 = 10;
+const CHALLENGE: &str = "Bearer realm=\"idempotency\"";
+const EXPOSED: &str = "Idempotency-Status, Idempotent-Replayed, Retry-After, Link, Location";

@@ -1,0 +1,164 @@
+//! One exchange with the inner service: the call, and its answer up to the size that is held.
+//!
+//! A panic, an error, a failure or a truncated body are told apart from a whole answer here, once.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use http::header::{self, HeaderMap};
+use http::{Request, response};
+use http_body_util::BodyExt;
+
+use crate::body::Body;
+use crate::failure::Failure;
+use crate::inner::{AnyBody, Inner};
+
+/// What came of an exchange.
+pub(crate) enum Exchanged<B, E> {
+    /// The whole answer, held.
+    Whole(Box<Whole>),
+    /// An answer that is too long to hold, or streams: its start, and the rest.
+    Long(Box<Long<B>>),
+    /// No whole answer.
+    Failed(Failure),
+    /// The inner service's own error: it may have run.
+    Error(E),
+    /// The inner service panicked: it may have run.
+    Panicked,
+}
+
+pub(crate) struct Whole {
+    pub(crate) parts: response::Parts,
+    pub(crate) body: Bytes,
+    pub(crate) trailers: HeaderMap,
+}
+
+pub(crate) struct Long<B> {
+    pub(crate) parts: response::Parts,
+    pub(crate) start: Bytes,
+    pub(crate) rest: Pin<Box<B>>,
+}
+
+/// Calls `inner`, which is ready, and holds its answer up to `response_bytes_max`.
+pub(crate) async fn exchange<S>(
+    inner: S,
+    request: Request<Body>,
+    response_bytes_max: u64,
+) -> Exchanged<S::Answer, S::Error>
+where
+    S: Inner,
+{
+    let exchanged = AssertUnwindSafe(call(inner, request, response_bytes_max))
+        .catch_unwind()
+        .await;
+    exchanged.unwrap_or(Exchanged::Panicked)
+}
+
+async fn call<S>(
+    mut inner: S,
+    request: Request<Body>,
+    response_bytes_max: u64,
+) -> Exchanged<S::Answer, S::Error>
+where
+    S: Inner,
+{
+    let (parts, body) = match inner.call(request).await {
+        Ok(response) => response.into_parts(),
+        Err(error) => return Exchanged::Error(error),
+    };
+    if let Some(failure) = parts.extensions.get::<Failure>() {
+        return Exchanged::Failed(*failure);
+    }
+    // A keyed request is no upgrade, so a 1xx is no answer to it (M-15).
+    if parts.status.is_informational() {
+        return Exchanged::Failed(Failure::Broken);
+    }
+    hold(parts, Box::pin(body), response_bytes_max).await
+}
+
+async fn hold<B, E>(
+    parts: response::Parts,
+    mut body: Pin<Box<B>>,
+    response_bytes_max: u64,
+) -> Exchanged<B, E>
+where
+    B: AnyBody,
+{
+    if streams(&parts) || body.size_hint().lower() > response_bytes_max {
+        return Exchanged::Long(Box::new(Long {
+            parts,
+            start: Bytes::new(),
+            rest: body,
+        }));
+    }
+    let mut held = Held::default();
+    let mut trailers = HeaderMap::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Exchanged::Failed(Failure::Broken);
+        };
+        match frame.into_data() {
+            Ok(chunk) => held.push(chunk),
+            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+        }
+        if held.len() as u64 > response_bytes_max {
+            let start = held.into_bytes();
+            return Exchanged::Long(Box::new(Long {
+                parts,
+                start,
+                rest: body,
+            }));
+        }
+    }
+    Exchanged::Whole(Box::new(Whole {
+        parts,
+        body: held.into_bytes(),
+        trailers,
+    }))
+}
+
+/// Bytes that are held: one chunk as it came, more of them joined.
+#[derive(Default)]
+struct Held {
+    first: Bytes,
+    joined: BytesMut,
+}
+
+impl Held {
+    fn push(&mut self, chunk: Bytes) {
+        if self.len() == 0 {
+            self.first = chunk;
+        } else {
+            if self.joined.is_empty() {
+                self.joined.extend_from_slice(&self.first);
+            }
+            self.joined.extend_from_slice(&chunk);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.joined.len().max(self.first.len())
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.joined.is_empty() {
+            self.first
+        } else {
+            self.joined.freeze()
+        }
+    }
+}
+
+/// Whether the answer is a stream that a caller wants to see while it comes.
+fn streams(parts: &response::Parts) -> bool {
+    let content_type = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|text| {
+        let essence = text.split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case("text/event-stream")
+    })
+}

@@ -1,0 +1,445 @@
+//! The life of one keyed attempt after its body came in: begin, execute, record, then tell the caller.
+//!
+//! This runs in a task of its own. The caller may go at any point: it is told through a channel, and nothing here
+//! waits for it (but the relay of a long answer, for a bounded time). Order is everything: the claim is durable
+//! before the inner service is called, and the outcome is durable before the caller is told.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use oncegate::classify::{Class, DeclaredOutcome, classify};
+use oncegate::engine::BeginRequest;
+use oncegate::policy::OnUnknown;
+use oncegate::{Policy, ProblemKind, StoredResponse, Verdict};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::answer::{Refusal, outcome_unknown_problem};
+use crate::body::Body;
+use crate::exchange::{Exchanged, Whole, exchange};
+use crate::failure::Failure;
+use crate::gate::Gate;
+use crate::holding::{Concluded, Ending, Holder, Holding, Interrupted};
+use crate::inner::Inner;
+use crate::reconcile::{Question, Reconciled};
+use crate::relay;
+use crate::status::{Became, IDEMPOTENCY_OUTCOME, Status, downstream};
+
+/// One attempt: what to execute, with a service that is ready, if its key is free.
+pub(crate) struct Attempt<S> {
+    pub(crate) inner: S,
+    pub(crate) request: Request<Body>,
+    pub(crate) begin: BeginRequest,
+    pub(crate) key: Arc<str>,
+    /// Whether it waited for another execution before: then it claims only for a caller that is still there.
+    pub(crate) waited: bool,
+}
+
+/// What the caller is told.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once; a box would cost every answer an allocation"
+)]
+pub(crate) enum Told<S, E> {
+    /// An answer of the inner service, and what became of the request.
+    Answer(Response<Body>, Status),
+    /// A refusal of ours.
+    Refused(Box<Refusal>),
+    /// Nothing was executed: what stands under the key, and the attempt back in case it may wait.
+    Judged(Verdict, Box<Attempt<S>>),
+    /// What stands under a key that was lost to somebody else.
+    Stands(Verdict),
+    /// The inner service's own error.
+    Error(E),
+}
+
+impl<S, E> fmt::Debug for Told<S, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Answer(..) => "Answer",
+            Self::Refused(_) => "Refused",
+            Self::Judged(..) => "Judged",
+            Self::Stands(_) => "Stands",
+            Self::Error(_) => "Error",
+        })
+    }
+}
+
+/// Tells the caller, if it is still there.
+pub(crate) type Teller<S, E> = oneshot::Sender<Told<S, E>>;
+
+/// Begins `attempt` and, if its key is free, executes it.
+pub(crate) async fn run<S>(
+    gate: Gate,
+    policy: Arc<Policy>,
+    attempt: Box<Attempt<S>>,
+    teller: Teller<S, S::Error>,
+) where
+    S: Inner,
+{
+    let begun = Instant::now();
+    let holder = match begin(&gate, &attempt.begin, &policy).await {
+        Ok(Verdict::Execute(claim)) => Holder::Claim(claim),
+        Ok(Verdict::Bypass(bypass)) => Holder::Bypass(bypass),
+        Ok(
+            verdict @ (Verdict::Replay(_)
+            | Verdict::InFlight(_)
+            | Verdict::Unknown(_)
+            | Verdict::Mismatch
+            | Verdict::Expired),
+        ) => return tell(teller, Told::Judged(verdict, attempt)),
+        Err(refusal) => return tell(teller, Told::Refused(Box::new(refusal))),
+    };
+    let holding = Holding::new(holder, begun, &policy, gate.executions.clone());
+    let begin = attempt.begin.clone();
+    let origin = attempt.request.headers().get(header::ORIGIN).cloned();
+    let execution = Execution {
+        gate,
+        policy,
+        begin,
+        origin,
+        holding,
+        teller,
+    };
+    if attempt.waited && execution.teller.is_closed() {
+        // A waiter whose caller left never executes (M-16).
+        let unexecuted = execution.holding.unexecuted();
+        execution.holding.conclude(unexecuted).await;
+        return;
+    }
+    execution.start(*attempt, begun).await;
+}
+
+/// Asks the engine, for as long as the policy lets the store take. A begin whose effect is not known is disowned.
+async fn begin(gate: &Gate, request: &BeginRequest, policy: &Policy) -> Result<Verdict, Refusal> {
+    let asking = async {
+        if gate.executions.is_draining() {
+            // Nothing new begins; what was executed before is still answered.
+            return gate.engine.judge(request).await;
+        }
+        gate.engine.begin(request, policy).await.map(Some)
+    };
+    let error = match timeout(policy.store_timeout, asking).await {
+        Ok(Ok(Some(verdict))) => return Ok(verdict),
+        Ok(Ok(None)) => return Err(Refusal::of(ProblemKind::Overloaded)),
+        Ok(Err(error)) => error,
+        Err(_elapsed) => {
+            if let Some(bypass) = gate.engine.bypass(request, policy) {
+                return Ok(bypass);
+            }
+            disown(gate, request, policy.lease, policy.store_timeout);
+            tracing::error!("the store did not answer in time");
+            return Err(Refusal::of(ProblemKind::StoreUnavailable));
+        }
+    };
+    if error.may_have_taken_effect() {
+        disown(gate, request, policy.lease, policy.store_timeout);
+    }
+    tracing::error!(
+        error = &error as &dyn std::error::Error,
+        "a request could not be judged"
+    );
+    Err(Refusal::of(error.problem()))
+}
+
+/// Releases an owner whose insert may or may not have taken effect, until the store gives a definite answer or the
+/// lease would have lapsed anyway.
+fn disown(gate: &Gate, request: &BeginRequest, lease: Duration, store_timeout: Duration) {
+    let (engine, id, owner) = (gate.engine.clone(), request.id, request.owner);
+    gate.executions.spawn(async move {
+        let disowning = async {
+            while !matches!(
+                timeout(store_timeout, engine.disown(id, owner)).await,
+                Ok(Ok(()))
+            ) {
+                sleep(DISOWN_PAUSE).await;
+            }
+        };
+        if timeout(lease, disowning).await.is_err() {
+            tracing::warn!(record = %id, "a begin whose effect is not known could not be undone");
+        }
+    });
+}
+
+/// An execution under way.
+struct Execution<S, E> {
+    gate: Gate,
+    policy: Arc<Policy>,
+    begin: BeginRequest,
+    /// The page that the request came from: CORS headers of the answer are valid for it.
+    origin: Option<HeaderValue>,
+    holding: Holding,
+    teller: Teller<S, E>,
+}
+
+impl<S> Execution<S, S::Error>
+where
+    S: Inner,
+{
+    async fn start(mut self, attempt: Attempt<S>, begun: Instant) {
+        if !self.holding.make_sure(begun).await {
+            // Nothing was executed. If somebody took over, the caller is told what stands there instead.
+            let refusal = Box::new(Refusal::of(ProblemKind::Overloaded));
+            let unexecuted = self.holding.unexecuted();
+            return self.conclude(unexecuted, |_| Told::Refused(refusal)).await;
+        }
+        if self.holding.is_taken_over()
+            && let OnUnknown::Reconcile(rule) = &self.policy.on_unknown
+        {
+            let question =
+                Question::about(&attempt.request, &attempt.key, rule, &self.policy.scope);
+            // A question that cannot be put has no answer; to execute instead would be a guess.
+            let Some(question) = question else {
+                return self.still_unknown().await;
+            };
+            let most = self.policy.response_bytes_max;
+            let asking = question.ask(attempt.inner.clone(), most);
+            match self.holding.during(asking).await {
+                Ok(Reconciled::NotExecuted) => {}
+                Ok(Reconciled::Found(whole)) => return self.whole(*whole).await,
+                Ok(Reconciled::Unknown) | Err(_) => return self.still_unknown().await,
+            }
+        }
+        let request = self.prepare(attempt.request);
+        let exchange = exchange(attempt.inner, request, self.policy.response_bytes_max);
+        match self.holding.during(exchange).await {
+            Ok(Exchanged::Whole(whole)) => self.whole(*whole).await,
+            Ok(Exchanged::Long(long)) => {
+                let class = self.class(&long.parts.status, &long.parts.headers);
+                let Self {
+                    policy,
+                    holding,
+                    teller,
+                    ..
+                } = self;
+                relay::relay(*long, class, &policy, holding, teller).await;
+            }
+            Ok(Exchanged::Failed(failure)) => self.failed(failure).await,
+            Ok(Exchanged::Error(error)) => {
+                self.conclude(Ending::Unknown, |_| Told::Error(error)).await
+            }
+            Ok(Exchanged::Panicked) => {
+                tracing::error!(record = %self.begin.id, "the handler panicked; the outcome is unknown");
+                self.unknown(StatusCode::INTERNAL_SERVER_ERROR).await;
+            }
+            Err(Interrupted::TimedOut) => self.failed(Failure::TimedOut).await,
+            Err(Interrupted::GaveUp) => self.unknown(StatusCode::BAD_GATEWAY).await,
+        }
+    }
+
+    /// What the inner service is to see: the fence, and nothing by which a retry could not read the stored answer.
+    fn prepare(&self, mut request: Request<Body>) -> Request<Body> {
+        let headers = request.headers_mut();
+        headers.remove(header::ACCEPT_ENCODING);
+        headers.remove(header::RANGE);
+        headers.remove(header::EXPECT);
+        headers.remove(header::TRANSFER_ENCODING);
+        if let Some(length) = http_body::Body::size_hint(request.body()).exact() {
+            request
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, length.into());
+        }
+        if let Some(fence) = self.holding.fence() {
+            request
+                .headers_mut()
+                .insert(crate::status::IDEMPOTENCY_FENCE, fence.number().into());
+            request.extensions_mut().insert(fence);
+        }
+        request
+            .extensions_mut()
+            .insert(crate::failure::Keyed::new(self.policy.keyed_idle_max));
+        request
+    }
+
+    fn class(&self, status: &StatusCode, headers: &HeaderMap) -> Class {
+        let declared = headers.get(IDEMPOTENCY_OUTCOME).and_then(|value| {
+            let declared = DeclaredOutcome::parse(value);
+            if declared.is_none() {
+                self.gate.answers.observer.outcome_not_understood();
+            }
+            declared
+        });
+        classify(*status, declared, downstream(headers), &self.policy)
+    }
+
+    /// A whole answer: recorded by its class, then told.
+    async fn whole(self, whole: Whole) {
+        let Whole {
+            parts,
+            body,
+            trailers,
+        } = whole;
+        let (ending, done) = match self.class(&parts.status, &parts.headers) {
+            Class::Keep => {
+                let origin = self.origin.as_ref();
+                let response =
+                    StoredResponse::kept(parts.status, &parts.headers, origin, &body, &trailers);
+                let retention = self.policy.completed();
+                let ttl = Some(self.policy.retention);
+                let done = Status {
+                    ttl,
+                    ..Status::new(Became::Executed)
+                };
+                (
+                    Ending::Complete {
+                        response,
+                        retention,
+                    },
+                    done,
+                )
+            }
+            Class::Release => (Ending::Release, Status::new(Became::Released)),
+            Class::Unknown => (Ending::Unknown, Status::new(Became::Unknown)),
+        };
+        let trailers = (!trailers.is_empty()).then_some(trailers);
+        let answer = Response::from_parts(parts, Body::whole(body).with_trailers(trailers));
+        self.conclude(ending, |became| {
+            let status = became.of(done);
+            Told::Answer(answer, status)
+        })
+        .await;
+    }
+
+    async fn failed(self, failure: Failure) {
+        match failure {
+            Failure::NotSent => {
+                let refusal = Box::new(Refusal::of(ProblemKind::UpstreamUnreachable));
+                let unexecuted = self.holding.unexecuted();
+                self.conclude(unexecuted, |_| Told::Refused(refusal)).await;
+            }
+            Failure::Broken => self.unknown(StatusCode::BAD_GATEWAY).await,
+            Failure::TimedOut => self.unknown(StatusCode::GATEWAY_TIMEOUT).await,
+        }
+    }
+
+    async fn unknown(self, status: StatusCode) {
+        let fence = self.holding.fence();
+        let unknown = Status {
+            fence,
+            ..Status::new(Became::Unknown)
+        };
+        let refusal = Refusal::new(outcome_unknown_problem(status)).with_status(unknown);
+        self.conclude(Ending::Unknown, |_| Told::Refused(Box::new(refusal)))
+            .await;
+    }
+
+    /// The upstream could not say what became of an earlier execution: this request ran nothing.
+    async fn still_unknown(self) {
+        let refusal = Box::new(Refusal::of(ProblemKind::OutcomeUnknown));
+        self.conclude(Ending::Unknown, |_| Told::Refused(refusal))
+            .await;
+    }
+
+    /// Ends the claim; tells the caller once that is durable, or after `complete_timeout` without; goes on trying.
+    async fn conclude(self, ending: Ending, told: impl FnOnce(Made) -> Told<S, S::Error>) {
+        let Self {
+            gate,
+            policy,
+            begin,
+            holding,
+            teller,
+            ..
+        } = self;
+        let fence = holding.fence();
+        let mut concluding = std::pin::pin!(holding.conclude(ending));
+        match timeout(policy.complete_timeout, &mut concluding).await {
+            Ok(Concluded::Stale {
+                stands: Some(record),
+                at,
+            }) => match gate.engine.verdict(record, &begin.fingerprint, at) {
+                Ok(verdict) => tell(teller, Told::Stands(verdict)),
+                Err(_unjudged) => tell(
+                    teller,
+                    told(Made {
+                        fence,
+                        how: How::Unrecorded,
+                    }),
+                ),
+            },
+            Ok(Concluded::Recorded { kept: true }) => tell(
+                teller,
+                told(Made {
+                    fence,
+                    how: How::Recorded,
+                }),
+            ),
+            Ok(Concluded::Recorded { kept: false }) => tell(
+                teller,
+                told(Made {
+                    fence,
+                    how: How::NotKept,
+                }),
+            ),
+            Ok(Concluded::Bypassed) => tell(
+                teller,
+                told(Made {
+                    fence,
+                    how: How::Bypassed,
+                }),
+            ),
+            Ok(Concluded::Stale { stands: None, .. } | Concluded::Failed) => {
+                tell(
+                    teller,
+                    told(Made {
+                        fence,
+                        how: How::Unrecorded,
+                    }),
+                );
+            }
+            Err(_elapsed) => {
+                tracing::error!(record = %begin.id, "an outcome is not recorded yet; the caller has its answer");
+                tell(
+                    teller,
+                    told(Made {
+                        fence,
+                        how: How::Unrecorded,
+                    }),
+                );
+                concluding.await;
+            }
+        }
+    }
+}
+
+/// What was made of the end of a claim, for the caller's status.
+pub(crate) struct Made {
+    pub(crate) fence: Option<oncegate::record::Fence>,
+    pub(crate) how: How,
+}
+
+pub(crate) enum How {
+    Recorded,
+    NotKept,
+    Unrecorded,
+    Bypassed,
+}
+
+impl Made {
+    /// `done` if it was recorded, else what is true instead.
+    pub(crate) fn of(self, done: Status) -> Status {
+        let status = match self.how {
+            How::Recorded => done,
+            How::NotKept => Status {
+                kept: Some(false),
+                ..done
+            },
+            // An outcome that nobody knows is no less unknown for not being written.
+            How::Unrecorded if done.became == Became::Unknown => done,
+            How::Unrecorded => Status::new(Became::Unrecorded),
+            How::Bypassed => Status::new(Became::Bypassed),
+        };
+        Status {
+            fence: self.fence,
+            ..status
+        }
+    }
+}
+
+/// The caller may be gone: then nobody needs to be told.
+pub(crate) fn tell<S, E>(teller: Teller<S, E>, told: Told<S, E>) {
+    drop(teller.send(told));
+}
+
+const DISOWN_PAUSE: Duration = Duration::from_millis(200);

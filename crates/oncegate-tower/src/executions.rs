@@ -1,0 +1,70 @@
+//! All executions under way: counted, and drained at shutdown.
+//!
+//! After the claim nothing depends on the caller's connection, so somebody else must own the work: these tasks are
+//! awaited by [`Executions::drain`] and by nobody before.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The executions of one process. Cloning shares them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Executions {
+    tasks: TaskTracker,
+    draining: CancellationToken,
+    give_up: CancellationToken,
+}
+
+/// How a drain ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum Drained {
+    /// Every execution came to its end.
+    Finished,
+    /// Time ran out; what was left was marked unknown.
+    GaveUp {
+        /// How many executions were left when time ran out.
+        executions: usize,
+    },
+}
+
+impl Executions {
+    /// Runs `task` to its end, whatever becomes of the caller. Dropping the returned handle cancels nothing.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether new keyed requests are to be refused.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+
+    /// Resolves when an execution must mark its key unknown and end.
+    pub(crate) async fn given_up(&self) {
+        self.give_up.cancelled().await;
+    }
+
+    /// Lets executions end for up to `drain_timeout`, then has the rest marked unknown.
+    pub(crate) async fn drain(&self, drain_timeout: Duration) -> Drained {
+        self.draining.cancel();
+        self.tasks.close();
+        if timeout(drain_timeout, self.tasks.wait()).await.is_ok() {
+            return Drained::Finished;
+        }
+        let executions = self.tasks.len();
+        self.give_up.cancel();
+        // If the store does not take the marks either, the leases lapse: that is unknown too.
+        let _marked_or_not = timeout(MARKING_TIMEOUT, self.tasks.wait()).await;
+        Drained::GaveUp { executions }
+    }
+}
+
+/// How long the last marks may take after a drain has given up.
+const MARKING_TIMEOUT: Duration = Duration::from_secs(2);

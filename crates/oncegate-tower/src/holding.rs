@@ -1,0 +1,305 @@
+//! Holds a claim while work goes on, and ends it durably.
+//!
+//! The engine says when to renew; here we sleep. The end of a claim is tried again and again while the store fails:
+//! an outcome that is known must not be lost for want of patience.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use oncegate::clock::Timestamp;
+use oncegate::engine::{Bypass, Claim, Renewal};
+use oncegate::record::{Fence, Record, Retention};
+use oncegate::store::{Stamped, StoreError, StoreErrorKind, Update};
+use oncegate::{Policy, StoredResponse};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::executions::Executions;
+
+/// The right to execute: a claim, or the permission to go without one while the store is down.
+#[derive(Debug)]
+pub(crate) enum Holder {
+    Claim(Claim),
+    Bypass(Bypass),
+}
+
+/// A right to execute, and the clocks that run while it is used.
+#[derive(Debug)]
+pub(crate) struct Holding {
+    holder: Holder,
+    executions: Executions,
+    store_timeout: Duration,
+    deadline: Instant,
+    renew_at: Instant,
+}
+
+/// Why work under a claim was broken off.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Interrupted {
+    /// It took longer than an execution may take.
+    TimedOut,
+    /// The process shuts down and can wait no longer.
+    GaveUp,
+}
+
+/// How a claim ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Ending {
+    Complete {
+        response: StoredResponse,
+        retention: Retention,
+    },
+    Release,
+    Unknown,
+}
+
+/// What the store made of the end of a claim.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once; a box would cost every end an allocation"
+)]
+pub(crate) enum Concluded {
+    /// It is written.
+    Recorded { kept: bool },
+    /// The record is no longer ours; this is what stands there.
+    Stale {
+        stands: Option<Record>,
+        at: Timestamp,
+    },
+    /// There was no claim to end.
+    Bypassed,
+    /// The store will never take it, or time ran out.
+    Failed,
+}
+
+impl Holding {
+    /// Holds `holder`, whose claim was begun at `begun`.
+    pub(crate) fn new(
+        holder: Holder,
+        begun: Instant,
+        policy: &Policy,
+        executions: Executions,
+    ) -> Self {
+        let renew_at = match &holder {
+            Holder::Claim(claim) => begun + claim.renew_after(),
+            Holder::Bypass(_) => far_from(begun),
+        };
+        let deadline = begun + policy.upstream_timeout;
+        Self {
+            holder,
+            executions,
+            store_timeout: policy.store_timeout,
+            deadline,
+            renew_at,
+        }
+    }
+
+    pub(crate) const fn fence(&self) -> Option<Fence> {
+        match &self.holder {
+            Holder::Claim(claim) => Some(claim.fence()),
+            Holder::Bypass(_) => None,
+        }
+    }
+
+    /// Whether the claim was taken over from an execution that may have run.
+    pub(crate) const fn is_taken_over(&self) -> bool {
+        match &self.holder {
+            Holder::Claim(claim) => claim.is_taken_over(),
+            Holder::Bypass(_) => false,
+        }
+    }
+
+    /// How a claim ends under which nothing was executed: the key is free, or as unknown as it was before.
+    pub(crate) const fn unexecuted(&self) -> Ending {
+        if self.is_taken_over() {
+            Ending::Unknown
+        } else {
+            Ending::Release
+        }
+    }
+
+    /// Makes sure that the lease still stands before anything is executed. A process that was stopped for longer
+    /// than its lease must not go on as if nothing had happened: somebody may have taken over.
+    pub(crate) async fn make_sure(&mut self, begun: Instant) -> bool {
+        let Holder::Claim(claim) = &mut self.holder else {
+            return true;
+        };
+        if begun.elapsed() < claim.trusted_for() {
+            return true;
+        }
+        let asked_at = Instant::now();
+        let held = matches!(
+            timeout(self.store_timeout, claim.renew()).await,
+            Ok(Ok(Renewal::Held))
+        );
+        self.renew_at = asked_at + claim.renew_after();
+        held
+    }
+
+    /// Runs `work`, renewing the claim meanwhile. If it is interrupted, `work` is dropped where it stands.
+    pub(crate) async fn during<F: Future>(&mut self, work: F) -> Result<F::Output, Interrupted> {
+        let executions = self.executions.clone();
+        let deadline = self.deadline;
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            biased;
+            output = &mut work => Ok(output),
+            () = executions.given_up() => Err(Interrupted::GaveUp),
+            () = sleep_until(deadline) => Err(Interrupted::TimedOut),
+            // A renewal that is dropped half-way may have had its effect: it is tried again the next time.
+            () = self.keep() => Err(Interrupted::TimedOut),
+        }
+    }
+
+    /// Renews whenever it is time, and never ends.
+    async fn keep(&mut self) {
+        loop {
+            sleep_until(self.renew_at).await;
+            self.renew_at = self.renew().await;
+        }
+    }
+
+    /// Renews once, and says when the next renewal is due.
+    async fn renew(&mut self) -> Instant {
+        let now = Instant::now();
+        let Holder::Claim(claim) = &mut self.holder else {
+            return far_from(now);
+        };
+        match timeout(self.store_timeout, claim.renew()).await {
+            Ok(Ok(Renewal::Held)) => now + claim.renew_after(),
+            Ok(Ok(Renewal::Lost)) => {
+                tracing::warn!(record = %claim.id(), "the claim was taken over while its execution went on");
+                far_from(now)
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(record = %claim.id(), error = &error as &dyn std::error::Error, "a renewal failed");
+                now + RETRY_AFTER_MAX.min(claim.renew_after())
+            }
+            Err(_elapsed) => now + RETRY_AFTER_MAX.min(claim.renew_after()),
+        }
+    }
+
+    /// Ends the claim, trying again for as long as it can make a difference.
+    pub(crate) async fn conclude(self, ending: Ending) -> Concluded {
+        match self.holder {
+            Holder::Bypass(bypass) => {
+                record_bypassed(bypass, ending, self.store_timeout).await;
+                Concluded::Bypassed
+            }
+            Holder::Claim(claim) => {
+                let conclusion = std::pin::pin!(conclude_claim(claim, ending));
+                let limit = std::pin::pin!(async {
+                    tokio::select! {
+                        () = self.executions.given_up() => sleep(GIVING_UP_TIMEOUT).await,
+                        () = sleep(CONCLUDING_TIMEOUT) => {}
+                    }
+                });
+                match select(conclusion, limit).await {
+                    Either::Left((concluded, _)) => concluded,
+                    Either::Right(((), _)) => Concluded::Failed,
+                }
+            }
+        }
+    }
+}
+
+/// Tries until the store gives a definite answer. Repeats are safe: the same end by the same owner is applied.
+async fn conclude_claim(mut claim: Claim, mut ending: Ending) -> Concluded {
+    let mut kept = true;
+    let mut pause = RETRY_AFTER_MIN;
+    loop {
+        let ended = match ending.clone() {
+            Ending::Complete {
+                response,
+                retention,
+            } => claim.complete(response, retention).await,
+            Ending::Release => claim.release().await,
+            Ending::Unknown => claim.mark_unknown().await,
+        };
+        let error = match ended {
+            Ok(Stamped {
+                value: Update::Applied(_),
+                ..
+            }) => return Concluded::Recorded { kept },
+            Ok(Stamped {
+                value: Update::Refused(stands),
+                at,
+            }) => return Concluded::Stale { stands, at },
+            Err(error) => *error,
+        };
+        claim = error.claim;
+        tracing::warn!(
+            record = %claim.id(),
+            error = &error.source as &dyn std::error::Error,
+            "the end of a claim could not be written; trying again"
+        );
+        let kind = error.source.kind();
+        if !kind.may_pass() {
+            return Concluded::Failed;
+        }
+        if kept && kind == StoreErrorKind::Full {
+            (ending, kept) = without_body(ending);
+            continue;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(RETRY_AFTER_MAX);
+        // A lease that lapses meanwhile makes nobody stale, but lets others take over.
+        let _held_or_not: Result<Renewal, StoreError> = claim.renew().await;
+    }
+}
+
+/// A store without room for the answer may still have room for the fact that it ran.
+fn without_body(ending: Ending) -> (Ending, bool) {
+    match ending {
+        Ending::Complete {
+            response,
+            retention,
+        } => match response.without_body() {
+            Ok(response) => (
+                Ending::Complete {
+                    response,
+                    retention,
+                },
+                false,
+            ),
+            Err(_damaged) => (
+                Ending::Complete {
+                    response,
+                    retention,
+                },
+                true,
+            ),
+        },
+        Ending::Release | Ending::Unknown => (ending, false),
+    }
+}
+
+async fn record_bypassed(bypass: Bypass, ending: Ending, store_timeout: Duration) {
+    let recording = async {
+        match ending {
+            Ending::Complete {
+                response,
+                retention,
+            } => bypass.record(response, retention).await,
+            Ending::Release => bypass.release().await,
+            // If its begin took effect after all, the lease lapses to what is true: unknown.
+            Ending::Unknown => Ok(()),
+        }
+    };
+    match timeout(store_timeout, recording).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) | Err(_) => tracing::warn!("an unprotected execution could not be recorded"),
+    }
+}
+
+fn far_from(now: Instant) -> Instant {
+    now + Duration::from_secs(365 * 24 * 60 * 60)
+}
+
+const RETRY_AFTER_MIN: Duration = Duration::from_millis(20);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(1);
+/// How long the end of a claim is tried behind the caller's back.
+const CONCLUDING_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// How long it is tried once a drain has given up.
+const GIVING_UP_TIMEOUT: Duration = Duration::from_secs(1);

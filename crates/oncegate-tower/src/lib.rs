@@ -1,0 +1,42 @@
+//! Idempotency keys as a `tower` layer, for axum, hyper and any service of `http` requests.
+//!
+//! [`Oncegate::layer`] gives a service idempotency keys: the first request with a key is executed in a task of its
+//! own, which no caller can cancel; its outcome is recorded before the caller sees it; every retry gets the same
+//! answer. The proxy of `oncegate serve` is this layer around a service that forwards.
+#![warn(missing_docs, clippy::exhaustive_enums)]
+
+mod answer;
+mod body;
+mod exchange;
+mod execution;
+mod executions;
+mod failure;
+mod gate;
+mod holding;
+mod inner;
+mod layer;
+mod observer;
+mod pages;
+pub mod path;
+mod reconcile;
+mod relay;
+mod route;
+mod service;
+mod spool;
+mod status;
+mod upload;
+mod waiting;
+
+pub use body::{Body, BoxError};
+pub use executions::Drained;
+pub use failure::{Failure, Keyed};
+pub use gate::{Oncegate, Settings};
+pub use inner::{AnyBody, Inner};
+pub use layer::{OncegateLayer, Policies};
+pub use observer::{Observer, Unobserved};
+pub use service::OncegateService;
+pub use spool::{SPOOL_BYTES_MAX, Spool};
+pub use status::{
+    Became, IDEMPOTENCY_FENCE, IDEMPOTENCY_OUTCOME, IDEMPOTENCY_STATUS, IDEMPOTENT_REPLAYED,
+};
+pub use waiting::{WAITERS_MAX, WAITERS_PER_KEY_MAX};

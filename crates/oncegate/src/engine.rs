@@ -1,0 +1,618 @@
+//! The engine: begin a request, get a verdict; with a claim in hand execute, then complete, release or mark unknown.
+//!
+//! What it promises: nothing executes without a [`Claim`], and a claim comes from here alone. What it does not do:
+//! sleep, spawn, open sockets or read a clock. Whoever holds a claim renews it when [`Claim::renew_after`] says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::decide::{self, Judgement};
+use crate::fingerprint::{Fingerprint, FingerprintRules, Fingerprinter};
+use crate::hash::{HashKey, RecordId};
+use crate::key::IdempotencyKey;
+use crate::policy::{OnUnknown, Policy, StoreDown};
+use crate::problem::ProblemKind;
+use crate::record::{About, Fence, OwnerId, Phase, Record, RecordState, Retention};
+use crate::response::{ResponseError, ResponseParts, StoredResponse};
+use crate::scope::Scope;
+use crate::store::{
+    Change, Expect, Insert, NewRecord, Purged, Settlement, Stamped, Store, StoreError,
+    StoreErrorKind, Update,
+};
+
+/// One engine over one store. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    /// Keys record ids and fingerprints, the same on all proxies.
+    secret: Option<HashKey>,
+    /// Keys fingerprints: the secret, or the store's salt.
+    fingerprint_key: HashKey,
+}
+
+/// A request that asks to be executed once.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BeginRequest {
+    /// Under which record.
+    pub id: RecordId,
+    /// By whom; made here, before the insert, so that a lost answer can be cleared up by [`Engine::disown`].
+    pub owner: OwnerId,
+    /// Which request it is.
+    pub fingerprint: Fingerprint,
+    /// What people are shown.
+    pub about: About,
+}
+
+impl BeginRequest {
+    /// A request under a new owner.
+    #[must_use]
+    pub fn new(id: RecordId, fingerprint: Fingerprint, about: About) -> Self {
+        Self {
+            id,
+            owner: OwnerId::random(),
+            fingerprint,
+            about,
+        }
+    }
+}
+
+/// What is to be done with a request.
+#[derive(Debug)]
+#[must_use]
+#[expect(clippy::exhaustive_enums, reason = "callers must handle every verdict")]
+pub enum Verdict {
+    /// Execute it, under this claim.
+    Execute(Claim),
+    /// Execute it without a claim: the store is down and the policy says so. The one way to do that.
+    Bypass(Bypass),
+    /// Answer with the stored response; or, if that was not kept, say that it ran.
+    Replay(Box<Replay>),
+    /// The first execution is still running.
+    InFlight(Seen),
+    /// It may have run.
+    Unknown(Seen),
+    /// Same key, different request.
+    Mismatch,
+    /// Retention has ended.
+    Expired,
+}
+
+/// A stored response, and how it stands in time.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Replay {
+    /// The stored response.
+    pub response: ResponseParts,
+    /// The fence under which it was executed.
+    pub fence: Fence,
+    /// Since it was completed.
+    pub age: Duration,
+    /// Until it expires.
+    pub ttl: Duration,
+}
+
+/// A record that cannot be answered from yet.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Seen {
+    /// Its fence.
+    pub fence: Fence,
+    /// Since the first request came.
+    pub age: Duration,
+}
+
+/// The engine could not judge a request. Nothing was executed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The store failed.
+    #[error("the store could not answer")]
+    Store(#[from] StoreError),
+    /// Another version or another hash key wrote the record: neither mismatch nor execution would be honest.
+    #[error("the record was written with another hash key or by another version")]
+    Incomparable,
+    /// The stored response cannot be read.
+    #[error("the stored response cannot be read")]
+    Response(#[from] ResponseError),
+    /// The record changed hands again and again while it was judged.
+    #[error("the record changed hands {BEGIN_ROUNDS_MAX} times while it was judged")]
+    Contended,
+}
+
+impl EngineError {
+    /// Whether the insert may have taken effect: then the owner must be disowned.
+    #[must_use]
+    pub fn may_have_taken_effect(&self) -> bool {
+        match self {
+            Self::Store(error) => error.may_have_taken_effect(),
+            Self::Incomparable | Self::Response(_) | Self::Contended => false,
+        }
+    }
+
+    /// How the caller is refused.
+    #[must_use]
+    pub fn problem(&self) -> ProblemKind {
+        match self {
+            Self::Store(error) if error.kind() == StoreErrorKind::Overloaded => {
+                ProblemKind::Overloaded
+            }
+            Self::Contended => ProblemKind::Overloaded,
+            Self::Store(_) | Self::Incomparable | Self::Response(_) => {
+                ProblemKind::StoreUnavailable
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// An engine over `store`. Record ids and fingerprints are keyed by `secret`; without one, fingerprints are
+    /// keyed by the store's salt, and whoever steals the store can test guesses of bodies.
+    ///
+    /// # Errors
+    /// If the store cannot say what it is.
+    pub async fn open(store: Arc<dyn Store>, secret: Option<&[u8]>) -> Result<Self, StoreError> {
+        let info = store.info().await?.value;
+        let secret = secret.map(HashKey::from_secret);
+        let fingerprint_key = secret
+            .clone()
+            .unwrap_or_else(|| HashKey::from_salt(info.salt));
+        Ok(Self(Arc::new(Inner {
+            store,
+            secret,
+            fingerprint_key,
+        })))
+    }
+
+    /// The store, to look at.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.0.store
+    }
+
+    /// Where the record of (scope, key) is found.
+    #[must_use]
+    pub fn record_id(&self, scope: &Scope, key: &IdempotencyKey) -> RecordId {
+        RecordId::derive(self.0.secret.as_ref(), scope, key)
+    }
+
+    /// Starts to fingerprint a request; the body follows.
+    #[must_use]
+    pub fn fingerprinter(
+        &self,
+        parts: &http::request::Parts,
+        rules: &FingerprintRules,
+    ) -> Fingerprinter {
+        let key = &self.0.fingerprint_key;
+        Fingerprinter::new(key, &parts.method, &parts.uri, &parts.headers, rules)
+    }
+
+    /// Judges a request, and claims its key if nothing stands there. One round trip unless it takes over.
+    ///
+    /// # Errors
+    /// If the store failed, or what stands there cannot be judged. Nothing was executed; if
+    /// [`EngineError::may_have_taken_effect`], call [`Engine::disown`] until it answers.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped the insert may have taken effect: call [`Engine::disown`] then too. A take-over
+    /// has an owner of its own; one that is dropped lapses with its lease and is unknown again.
+    pub async fn begin(
+        &self,
+        request: &BeginRequest,
+        policy: &Policy,
+    ) -> Result<Verdict, EngineError> {
+        match self.begin_with_store(request, policy).await {
+            // A store that answers "this cannot be read" is not down: the key may be completed.
+            Err(EngineError::Store(error)) if error.kind().may_pass() => self
+                .bypass(request, policy)
+                .ok_or(EngineError::Store(error)),
+            judged => judged,
+        }
+    }
+
+    /// What the policy allows when the store failed, or did not answer in time: an execution without a claim, or
+    /// nothing. The one place that mints a [`Bypass`].
+    #[must_use]
+    pub fn bypass(&self, request: &BeginRequest, policy: &Policy) -> Option<Verdict> {
+        (policy.store_down == StoreDown::Execute).then(|| {
+            let new = Self::new_record(request, policy);
+            Verdict::Bypass(Bypass {
+                engine: self.clone(),
+                new,
+            })
+        })
+    }
+
+    async fn begin_with_store(
+        &self,
+        request: &BeginRequest,
+        policy: &Policy,
+    ) -> Result<Verdict, EngineError> {
+        for _ in 0..BEGIN_ROUNDS_MAX {
+            let inserted = self
+                .0
+                .store
+                .insert(Self::new_record(request, policy))
+                .await?;
+            let record = match inserted.value {
+                Insert::Created(record) => {
+                    return Ok(Verdict::Execute(self.claim(&record, policy, false)));
+                }
+                Insert::Exists(record) => record,
+            };
+            let unknown =
+                decide::judge(&record, &request.fingerprint, inserted.at) == Judgement::Unknown;
+            if !unknown || policy.on_unknown == OnUnknown::Refuse {
+                return self.verdict(record, &request.fingerprint, inserted.at);
+            }
+            // A take-over that lost, or whose record is gone, begins anew: it never executes unclaimed (M-23).
+            if let Some(claim) = self.take_over(&record, policy).await? {
+                return Ok(Verdict::Execute(claim));
+            }
+        }
+        Err(EngineError::Contended)
+    }
+
+    async fn take_over(
+        &self,
+        record: &Record,
+        policy: &Policy,
+    ) -> Result<Option<Claim>, StoreError> {
+        let expect = Expect {
+            owner: record.owner,
+            revision: Some(record.revision),
+        };
+        let owner = OwnerId::random();
+        let change = Change::TakeOver {
+            owner,
+            lease: policy.lease,
+            unknown: policy.unknown(),
+        };
+        let update = self.0.store.update(record.id, expect, change).await?;
+        Ok(match update.value {
+            Update::Applied(Some(taken)) => Some(self.claim(&taken, policy, true)),
+            Update::Applied(None) | Update::Refused(_) => None,
+        })
+    }
+
+    /// What a record that stands there means for a request: any verdict but an execution.
+    ///
+    /// # Errors
+    /// If the record cannot be judged.
+    pub fn verdict(
+        &self,
+        record: Record,
+        request: &Fingerprint,
+        now: Timestamp,
+    ) -> Result<Verdict, EngineError> {
+        let seen = Seen {
+            fence: record.fence,
+            age: now.since(record.created_at),
+        };
+        Ok(match decide::judge(&record, request, now) {
+            Judgement::Expired => Verdict::Expired,
+            Judgement::Incomparable => return Err(EngineError::Incomparable),
+            Judgement::Mismatch => Verdict::Mismatch,
+            Judgement::InFlight => Verdict::InFlight(seen),
+            Judgement::Unknown => Verdict::Unknown(seen),
+            Judgement::Completed => Verdict::Replay(Box::new(replay(&record, now)?)),
+        })
+    }
+
+    /// What stands under the key of a request, without claiming it; `None` if nothing stands there.
+    ///
+    /// # Errors
+    /// If the store failed, or what stands there cannot be judged.
+    pub async fn judge(&self, request: &BeginRequest) -> Result<Option<Verdict>, EngineError> {
+        let seen = self.look(request.id).await?;
+        let verdict = |record| self.verdict(record, &request.fingerprint, seen.at);
+        seen.value.map(verdict).transpose()
+    }
+
+    /// Says once more that `owner` will not execute under `id`, after a begin whose effect is not known.
+    ///
+    /// # Errors
+    /// If the store still cannot answer: call it again, until it does or the lease has lapsed.
+    pub async fn disown(&self, id: RecordId, owner: OwnerId) -> Result<(), StoreError> {
+        let expect = Expect {
+            owner,
+            revision: None,
+        };
+        self.0
+            .store
+            .update(id, expect, Change::Release)
+            .await
+            .map(drop)
+    }
+
+    /// What stands under `id`.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn look(&self, id: RecordId) -> Result<Stamped<Option<Record>>, StoreError> {
+        self.0.store.get(id).await
+    }
+
+    /// Decides an unknown record, as an operator who found out what happened.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn settle(
+        &self,
+        id: RecordId,
+        settlement: Settlement,
+    ) -> Result<Settled, StoreError> {
+        let seen = self.0.store.get(id).await?;
+        let Some(record) = seen.value else {
+            return Ok(Settled::Absent);
+        };
+        let phase = record.phase(seen.at);
+        if phase != Phase::Unknown {
+            return Ok(Settled::NotUnknown(phase));
+        }
+        let expect = Expect {
+            owner: record.owner,
+            revision: Some(record.revision),
+        };
+        let change = Change::Settle {
+            owner: OwnerId::random(),
+            settlement,
+        };
+        Ok(match self.0.store.update(id, expect, change).await?.value {
+            Update::Applied(_) => Settled::Done,
+            Update::Refused(_) => Settled::Changed,
+        })
+    }
+
+    /// One bounded step of a purge.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn purge(&self, limit: usize) -> Result<Purged, StoreError> {
+        Ok(self.0.store.purge(limit).await?.value)
+    }
+
+    fn new_record(request: &BeginRequest, policy: &Policy) -> NewRecord {
+        NewRecord {
+            id: request.id,
+            owner: request.owner,
+            fingerprint: request.fingerprint,
+            about: request.about.clone(),
+            lease: policy.lease,
+            unknown: policy.unknown(),
+        }
+    }
+
+    fn claim(&self, record: &Record, policy: &Policy, taken_over: bool) -> Claim {
+        Claim {
+            engine: self.clone(),
+            id: record.id,
+            owner: record.owner,
+            fence: record.fence,
+            lease: policy.lease,
+            unknown: policy.unknown(),
+            taken_over,
+        }
+    }
+}
+
+fn replay(record: &Record, now: Timestamp) -> Result<Replay, EngineError> {
+    let RecordState::Completed {
+        completed_at,
+        response,
+    } = &record.state
+    else {
+        return Err(EngineError::Response(ResponseError::Damaged));
+    };
+    Ok(Replay {
+        response: response.parts()?,
+        fence: record.fence,
+        age: now.since(*completed_at),
+        ttl: record.expires_at.since(now),
+    })
+}
+
+/// What became of a settlement.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "callers must handle each")]
+pub enum Settled {
+    /// It is decided.
+    Done,
+    /// Nothing stands there.
+    Absent,
+    /// The record is not unknown, so there is nothing to decide.
+    NotUnknown(Phase),
+    /// The record changed in the meantime: look again.
+    Changed,
+}
+
+/// The exclusive right to execute, spent once.
+#[derive(Debug)]
+#[must_use = "a claim that is dropped leaves its key in flight until the lease lapses, then unknown"]
+pub struct Claim {
+    engine: Engine,
+    id: RecordId,
+    owner: OwnerId,
+    fence: Fence,
+    lease: Duration,
+    unknown: Retention,
+    taken_over: bool,
+}
+
+/// What became of a renewal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "callers must handle both")]
+pub enum Renewal {
+    /// The lease is pushed forward.
+    Held,
+    /// The record is no longer ours.
+    Lost,
+}
+
+/// The store did not take the end of a claim. The claim comes back, so that it can be tried again.
+#[derive(Debug, thiserror::Error)]
+#[error("the end of a claim could not be written")]
+#[non_exhaustive]
+pub struct ClaimError {
+    /// Still held.
+    pub claim: Claim,
+    /// Why.
+    pub source: StoreError,
+}
+
+impl Claim {
+    /// The number for the upstream.
+    #[must_use]
+    pub const fn fence(&self) -> Fence {
+        self.fence
+    }
+
+    /// The record that is claimed.
+    #[must_use]
+    pub const fn id(&self) -> RecordId {
+        self.id
+    }
+
+    /// Whether the claim was taken over from an unknown execution, which may have run.
+    #[must_use]
+    pub const fn is_taken_over(&self) -> bool {
+        self.taken_over
+    }
+
+    /// When to renew, counted from the claim or the last renewal.
+    #[must_use]
+    pub fn renew_after(&self) -> Duration {
+        self.lease / 3
+    }
+
+    /// How long the lease may be believed in without asking the store, counted from *before* the step that set
+    /// it was started: the lease less a margin for clocks that do not run alike.
+    #[must_use]
+    pub fn trusted_for(&self) -> Duration {
+        self.lease - self.lease / 10
+    }
+
+    /// Pushes the lease's end forward.
+    ///
+    /// # Errors
+    /// If the store failed: the lease may or may not have moved.
+    pub async fn renew(&mut self) -> Result<Renewal, StoreError> {
+        let change = Change::Renew {
+            lease: self.lease,
+            unknown: self.unknown,
+        };
+        Ok(match self.write(change).await?.value {
+            Update::Applied(_) => Renewal::Held,
+            Update::Refused(_) => Renewal::Lost,
+        })
+    }
+
+    /// Stores the outcome and ends the claim. If it is refused, the record is no longer ours.
+    ///
+    /// # Errors
+    /// Gives the claim back if the store failed. Trying again is safe: a repeat of an applied completion is
+    /// applied.
+    pub async fn complete(
+        self,
+        response: StoredResponse,
+        retention: Retention,
+    ) -> Result<Stamped<Update>, Box<ClaimError>> {
+        self.end(Change::Complete {
+            response,
+            retention,
+        })
+        .await
+    }
+
+    /// Gives the claim up and stores nothing: the key is free again.
+    ///
+    /// # Errors
+    /// Gives the claim back if the store failed. Trying again is safe.
+    pub async fn release(self) -> Result<Stamped<Update>, Box<ClaimError>> {
+        self.end(Change::Release).await
+    }
+
+    /// Says that the outcome is not known and ends the claim.
+    ///
+    /// # Errors
+    /// Gives the claim back if the store failed. Trying again is safe.
+    pub async fn mark_unknown(self) -> Result<Stamped<Update>, Box<ClaimError>> {
+        let unknown = self.unknown;
+        self.end(Change::MarkUnknown { unknown }).await
+    }
+
+    async fn end(self, change: Change) -> Result<Stamped<Update>, Box<ClaimError>> {
+        match self.write(change).await {
+            Ok(update) => Ok(update),
+            Err(source) => Err(Box::new(ClaimError {
+                claim: self,
+                source,
+            })),
+        }
+    }
+
+    async fn write(&self, change: Change) -> Result<Stamped<Update>, StoreError> {
+        let expect = Expect {
+            owner: self.owner,
+            revision: None,
+        };
+        self.engine.0.store.update(self.id, expect, change).await
+    }
+}
+
+/// The permission to execute without a claim while the store is down.
+#[derive(Debug)]
+#[must_use]
+pub struct Bypass {
+    engine: Engine,
+    new: NewRecord,
+}
+
+impl Bypass {
+    /// Makes sure that nothing of a begin whose effect is not known is left: the key is free.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn release(self) -> Result<(), StoreError> {
+        self.engine.disown(self.new.id, self.new.owner).await
+    }
+
+    /// Writes the outcome, if the store is back and nothing stands there.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn record(
+        self,
+        response: StoredResponse,
+        retention: Retention,
+    ) -> Result<(), StoreError> {
+        let Self { engine, new } = self;
+        let (id, owner) = (new.id, new.owner);
+        if let Insert::Created(_) = engine.0.store.insert(new).await?.value {
+            let expect = Expect {
+                owner,
+                revision: None,
+            };
+            engine
+                .0
+                .store
+                .update(
+                    id,
+                    expect,
+                    Change::Complete {
+                        response,
+                        retention,
+                    },
+                )
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// How often a record may change hands while one request is judged.
+pub const BEGIN_ROUNDS_MAX: usize = 8;

@@ -1,0 +1,377 @@
+//! The scope: which principal a key belongs to, taken from what the client proves itself with
+//! (rules M-33 to M-37).
+//!
+//! Promises: two different credentials are two scopes. A request that carries a credential which
+//! the sources do not look at is refused, never put with the anonymous ones. A [`Scope`] keeps a
+//! hash; the credential itself stays in the request.
+//!
+//! Deliberately absent: checking a credential. A source must hold a secret that the upstream
+//! checks. Client certificates are not headers: the listener has to judge them.
+//!
+//! ```
+//! use http::{HeaderMap, HeaderValue, header};
+//! use oncegate::scope::{Scope, ScopeRules};
+//!
+//! let rules = ScopeRules::default();
+//! let mut headers = HeaderMap::new();
+//! assert!(Scope::resolve(&headers, &rules)?.is_anonymous());
+//!
+//! headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer a"));
+//! assert!(!Scope::resolve(&headers, &rules)?.is_anonymous());
+//!
+//! headers.insert(header::COOKIE, HeaderValue::from_static("session=b"));
+//! assert!(Scope::resolve(&headers, &rules).is_err()); // not covered by header:authorization
+//! # Ok::<(), oncegate::scope::ScopeError>(())
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::hash::update_framed;
+
+/// A part of the request that tells principals apart.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ScopeSource {
+    /// The exact value of a header, all its lines.
+    Header(HeaderName),
+    /// The exact value of a cookie, all cookies of that name.
+    Cookie(String),
+}
+
+/// Whether requests without any credential may use keys.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "they may or they may not")]
+pub enum Anonymous {
+    /// They may, and share one scope.
+    #[default]
+    Allow,
+    /// They may not.
+    Refuse,
+}
+
+/// Where a route finds the scope.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ScopeRules {
+    /// What is joined to make the scope. Neither order nor repetition matters.
+    pub sources: Vec<ScopeSource>,
+    /// Whether requests without any credential may use keys.
+    pub anonymous: Anonymous,
+    /// Headers that are a credential: one that is there and that no source covers is refused.
+    pub credential_headers: Vec<HeaderName>,
+}
+
+/// Whose key it is. It holds a hash of the credentials and shows nothing of them.
+#[derive(Clone, Eq, Hash, PartialEq)]
+pub struct Scope([u8; 32]);
+
+/// Why a request has no scope. It carries what the answer, a 401, has to name.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScopeError {
+    /// There is no credential, and anonymous requests are refused.
+    #[error("no credential says whose key this is")]
+    Missing {
+        /// What would have been accepted.
+        sources: Vec<ScopeSource>,
+    },
+    /// This header is a credential, and the setting `scope` does not look at it.
+    #[error("the scope does not cover the credential in `{header}`")]
+    Uncovered {
+        /// The header that would have to be covered.
+        header: HeaderName,
+    },
+    /// The credential differs on every request, so that a retry would be a stranger.
+    #[error("credentials of the scheme `{scheme}` change with every request")]
+    ChangesPerRequest {
+        /// The authentication scheme, in its usual spelling.
+        scheme: &'static str,
+    },
+}
+
+/// Why a text is no scope source.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScopeSourceError {
+    /// `jwt:` is planned; it must not be taken for something weaker meanwhile.
+    #[error("`jwt:` is not supported yet")]
+    JwtNotSupported,
+    /// It starts neither with `header:` nor with `cookie:`.
+    #[error("`{given}` is neither `header:NAME` nor `cookie:NAME`")]
+    UnknownKind {
+        /// The text as given.
+        given: String,
+    },
+    /// What follows the colon cannot be a name.
+    #[error("`{name}` cannot be the name of a header or a cookie")]
+    BadName {
+        /// The name as given.
+        name: String,
+    },
+}
+
+impl Scope {
+    /// Finds out whose request this is.
+    ///
+    /// # Errors
+    /// If the request proves nothing where it has to, or proves it in a way that the sources do
+    /// not see or that does not last until a retry.
+    pub fn resolve(headers: &HeaderMap, rules: &ScopeRules) -> Result<Self, ScopeError> {
+        refuse_uncovered(headers, rules)?;
+        refuse_changing(headers, &rules.sources)?;
+
+        // Sorted and without doubles, and without those that are absent: an operator who reorders
+        // the sources, or adds one that nobody sends yet, must not cut clients off from their keys.
+        let mut present: Vec<&ScopeSource> = rules
+            .sources
+            .iter()
+            .filter(|source| source.is_present(headers))
+            .collect();
+        present.sort_unstable_by_key(|source| source.tag_and_name());
+        present.dedup();
+
+        // A credential without content proves nothing, so `refuse` refuses it as well.
+        let proven = present
+            .iter()
+            .any(|source| source.values(headers).any(|v| !v.is_empty()));
+        match (proven, rules.anonymous) {
+            (false, Anonymous::Refuse) => Err(ScopeError::Missing {
+                sources: rules.sources.clone(),
+            }),
+            (false, Anonymous::Allow) if present.is_empty() => Ok(Self(ANONYMOUS)),
+            (false, Anonymous::Allow) | (true, Anonymous::Allow | Anonymous::Refuse) => {
+                Ok(Self::join(&present, headers))
+            }
+        }
+    }
+
+    /// Whether the request carried no credential at all.
+    pub fn is_anonymous(&self) -> bool {
+        self.0 == ANONYMOUS
+    }
+
+    /// What record ids are made of.
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Every source is tagged with kind and name, every value with its length: no choice of values
+    /// makes one set of sources read as another.
+    fn join(sources: &[&ScopeSource], headers: &HeaderMap) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key(SCOPE);
+        for source in sources {
+            let (tag, name) = source.tag_and_name();
+            hasher.update(&[tag]);
+            update_framed(&mut hasher, name.as_bytes());
+            hasher.update(&(source.values(headers).count() as u64).to_le_bytes());
+            source
+                .values(headers)
+                .for_each(|value| update_framed(&mut hasher, value));
+        }
+        Self(hasher.finalize().into())
+    }
+}
+
+impl ScopeSource {
+    fn tag_and_name(&self) -> (u8, &str) {
+        match self {
+            Self::Header(name) => (b'h', name.as_str()),
+            Self::Cookie(name) => (b'c', name),
+        }
+    }
+
+    /// The header that it is read from.
+    #[must_use]
+    pub fn header_name(&self) -> &HeaderName {
+        match self {
+            Self::Header(name) => name,
+            Self::Cookie(_) => &header::COOKIE,
+        }
+    }
+
+    fn is_present(&self, headers: &HeaderMap) -> bool {
+        self.values(headers).next().is_some()
+    }
+
+    fn covers(&self, header: &HeaderName, headers: &HeaderMap) -> bool {
+        match self {
+            Self::Header(name) => name == header,
+            Self::Cookie(_) => *header == header::COOKIE && self.is_present(headers),
+        }
+    }
+
+    fn values<'v>(&'v self, headers: &'v HeaderMap) -> impl Iterator<Item = &'v [u8]> {
+        let cookie = match self {
+            Self::Header(_) => None,
+            Self::Cookie(cookie) => Some(cookie),
+        };
+        let lines = headers
+            .get_all(self.header_name())
+            .into_iter()
+            .map(HeaderValue::as_bytes);
+        lines.flat_map(move |line| match cookie {
+            None => Values::Line(Some(line)),
+            Some(cookie) => Values::Cookies {
+                line: Some(line),
+                name: cookie.as_bytes(),
+            },
+        })
+    }
+}
+
+impl Default for ScopeRules {
+    fn default() -> Self {
+        Self {
+            sources: vec![ScopeSource::Header(header::AUTHORIZATION)],
+            anonymous: Anonymous::Allow,
+            credential_headers: vec![
+                header::AUTHORIZATION,
+                header::COOKIE,
+                HeaderName::from_static("x-api-key"),
+                HeaderName::from_static("api-key"),
+            ],
+        }
+    }
+}
+
+impl FromStr for ScopeSource {
+    type Err = ScopeSourceError;
+
+    fn from_str(text: &str) -> Result<Self, ScopeSourceError> {
+        match text.split_once(':') {
+            Some(("header", name)) => name.parse().map(Self::Header).map_err(|_| bad_name(name)),
+            // The names of cookies and of headers have one grammar, but not one letter case.
+            Some(("cookie", name)) => match name.parse::<HeaderName>() {
+                Ok(_) => Ok(Self::Cookie(name.to_owned())),
+                Err(_) => Err(bad_name(name)),
+            },
+            Some(("jwt", _)) => Err(ScopeSourceError::JwtNotSupported),
+            Some(_) | None => Err(ScopeSourceError::UnknownKind {
+                given: text.to_owned(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for ScopeSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name) => write!(f, "header:{name}"),
+            Self::Cookie(name) => write!(f, "cookie:{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Anonymous {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Allow => "allow",
+            Self::Refuse => "refuse",
+        })
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope")
+            .field("anonymous", &self.is_anonymous())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The values that one line holds: itself, or those of its cookies that have the name.
+enum Values<'v> {
+    Line(Option<&'v [u8]>),
+    Cookies {
+        line: Option<&'v [u8]>,
+        name: &'v [u8],
+    },
+}
+
+impl<'v> Iterator for Values<'v> {
+    type Item = &'v [u8];
+
+    fn next(&mut self) -> Option<&'v [u8]> {
+        match self {
+            Self::Line(line) => line.take(),
+            Self::Cookies { line, name } => loop {
+                let (pair, rest) = split_at_byte((*line)?, b';');
+                *line = rest;
+                if let (found, Some(value)) = split_at_byte(pair, b'=')
+                    && found.trim_ascii() == *name
+                {
+                    return Some(value.trim_ascii());
+                }
+            },
+        }
+    }
+}
+
+/// Strictly each: that one credential is covered says nothing about whose the other is.
+fn refuse_uncovered(headers: &HeaderMap, rules: &ScopeRules) -> Result<(), ScopeError> {
+    let uncovered = rules.credential_headers.iter().find(|header| {
+        headers.contains_key(*header)
+            && !rules
+                .sources
+                .iter()
+                .any(|source| source.covers(header, headers))
+    });
+    match uncovered {
+        Some(header) => Err(ScopeError::Uncovered {
+            header: header.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// A signature over the request is new on every retry: each would be a scope of its own, and
+/// would execute again.
+fn refuse_changing(headers: &HeaderMap, sources: &[ScopeSource]) -> Result<(), ScopeError> {
+    if !sources.contains(&ScopeSource::Header(header::AUTHORIZATION)) {
+        return Ok(());
+    }
+    for value in headers.get_all(header::AUTHORIZATION) {
+        let sent = value.as_bytes().trim_ascii();
+        let sent = sent
+            .split(|byte| matches!(byte, b' ' | b'\t'))
+            .next()
+            .unwrap_or(sent);
+        for scheme in SCHEMES_THAT_CHANGE {
+            if scheme.as_bytes().eq_ignore_ascii_case(sent) {
+                return Err(ScopeError::ChangesPerRequest { scheme });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn split_at_byte(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
+    match text.iter().position(|byte| *byte == separator) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    }
+}
+
+fn bad_name(name: &str) -> ScopeSourceError {
+    ScopeSourceError::BadName {
+        name: name.to_owned(),
+    }
+}
+
+/// No hash comes out as this, and it does not depend on the sources.
+const ANONYMOUS: [u8; 32] = [0; 32];
+// Changing this makes every record that exists unreachable.
+const SCOPE: &str = "oncegate 2026-11 scope v1";
+const SCHEMES_THAT_CHANGE: [&str; 6] = [
+    "AWS4-HMAC-SHA256",
+    "Digest",
+    "OAuth",
+    "DPoP",
+    "Signature",
+    "Negotiate",
+];
+
+#[cfg(test)]
+mod tests;
