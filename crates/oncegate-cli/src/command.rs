@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -103,7 +104,9 @@ impl Failed {
         let code = self.code;
         match self.what {
             What::Sentence(..) => eprintln!("oncegate: {self}"),
-            What::Config(error) => eprintln!("{:?}", miette::Report::new(*error)),
+            What::Config(error) => {
+                eprint!("{}", error.render(std::io::stderr().is_terminal()));
+            }
         }
         ExitCode::from(code)
     }

@@ -10,7 +10,7 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
 use oncegate::key::{IdempotencyKey, KeyRules};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -223,16 +223,11 @@ fn print_done(body: &Bytes, json: bool) -> Result<(), Failed> {
         println!("{}", String::from_utf8_lossy(body));
         return Ok(());
     }
-    match parse::<Value>(body)? {
-        Value::Object(members) => {
-            for (name, value) in members {
-                println!(
-                    "{name}: {}",
-                    value.as_str().map_or(value.to_string(), ToOwned::to_owned)
-                );
-            }
-        }
-        other => println!("{other}"),
+    for (name, value) in parse::<Map<String, Value>>(body)? {
+        println!(
+            "{name}: {}",
+            value.as_str().map_or(value.to_string(), ToOwned::to_owned)
+        );
     }
     Ok(())
 }

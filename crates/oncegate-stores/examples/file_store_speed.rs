@@ -1,6 +1,8 @@
-//! How fast the file store is on this machine: claims and completions at 256 waiting tasks, and a re-opening.
+//! How fast the file store is on this machine: claims and completions at 256 waiting tasks, and a
+//! re-opening.
 //!
-//! `cargo run --release -p oncegate-stores --example file_store_speed -- [DIRECTORY] [PAIRS] [RECORDS]`
+//! `cargo run --release -p oncegate-stores --example file_store_speed -- [DIRECTORY] [PAIRS]
+//! [RECORDS]`
 #![expect(clippy::print_stdout, reason = "a measurement is for people to read")]
 #![expect(
     clippy::unwrap_used,
@@ -22,7 +24,7 @@ use oncegate::response::StoredResponse;
 use oncegate::store::{Change, Expect, NewRecord, Update};
 use oncegate_stores::{Durability, FileOptions, FileStore};
 
-const TASKS: u64 = 256;
+const TASKS: usize = 256;
 const BODY_BYTES: usize = 100;
 const KEPT: Retention = Retention {
     live: Duration::from_secs(86_400),
@@ -65,11 +67,11 @@ fn runtime() -> tokio::runtime::Runtime {
 fn run(store: &Arc<FileStore>, pairs: u64, title: &str) {
     let (commits, cpu, started) = (store.commits(), cpu(), Instant::now());
     runtime().block_on(async {
-        let tasks: Vec<_> = (0..TASKS)
+        let tasks: Vec<_> = (0..TASKS as u64)
             .map(|task| {
                 let store = Arc::clone(store);
                 tokio::spawn(async move {
-                    for number in (task..pairs).step_by(TASKS as usize) {
+                    for number in (task..pairs).step_by(TASKS) {
                         pair(&*store, number).await;
                     }
                 })
@@ -125,11 +127,11 @@ async fn pair(store: &dyn Store, number: u64) {
 fn replays(store: &Arc<FileStore>, pairs: u64) {
     let (cpu, started) = (cpu(), Instant::now());
     runtime().block_on(async {
-        let tasks: Vec<_> = (0..TASKS)
+        let tasks: Vec<_> = (0..TASKS as u64)
             .map(|task| {
                 let store = Arc::clone(store);
                 tokio::spawn(async move {
-                    for number in (task..pairs).step_by(TASKS as usize) {
+                    for number in (task..pairs).step_by(TASKS) {
                         assert!(store.get(id(number)).await.unwrap().value.is_some());
                     }
                 })

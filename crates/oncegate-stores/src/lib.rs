@@ -1,7 +1,8 @@
 //! Durable stores for Oncegate, a feature each, and [`open`] from a URL to any of them.
 //!
 //! * `memory:` is `oncegate`'s own store, for tests and demos. A restart forgets every key.
-//! * `file:PATH` ([`file`]) is durable, needs no server, and belongs to one process.
+//! * `file:PATH` (module `file`, feature `file`, on by default) is durable, needs no server, and
+//!   belongs to one process.
 //!
 //! Redis and PostgreSQL are to come; until then their URLs are refused as such.
 //!
@@ -17,10 +18,12 @@
 //! ```
 #![warn(missing_docs, clippy::exhaustive_enums)]
 
+#[cfg(feature = "file")]
 pub mod file;
 mod open;
 mod url;
 
+#[cfg(feature = "file")]
 pub use file::{Durability, FileOpenError, FileOptions, FileStore};
 pub use open::{OpenError, open};
-pub use url::{SUPPORTED, StoreUrl, StoreUrlError};
+pub use url::{STORES, StoreUrl, StoreUrlError};

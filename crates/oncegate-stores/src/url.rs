@@ -1,13 +1,15 @@
 //! What a store is named by in a configuration: `memory:` or `file:PATH`.
 //!
-//! It is judged whole before anything is opened, so that a bad setting shows before any port is bound. A URL may
-//! hold a password: no error repeats it, but for its scheme and parameter names.
+//! It is judged whole before anything is opened, so that a bad setting shows before any port is
+//! bound. A URL may hold a password: no error repeats it, but for its scheme and parameter names.
 
 use std::fmt;
+#[cfg(feature = "file")]
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::Durability;
+#[cfg(feature = "file")]
+use crate::file::Durability;
 
 /// A store, named by its URL.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -16,6 +18,7 @@ pub enum StoreUrl {
     /// `memory:`. A restart forgets every key.
     Memory,
     /// `file:PATH`, `file:PATH?durability=process`, `file:///ABSOLUTE/PATH`.
+    #[cfg(feature = "file")]
     File {
         /// Which file.
         path: PathBuf,
@@ -29,16 +32,16 @@ pub enum StoreUrl {
 #[non_exhaustive]
 pub enum StoreUrlError {
     /// There is no `scheme:` at its start.
-    #[error("store has no scheme; write one of: {SUPPORTED}")]
+    #[error("store has no scheme; write one of: {STORES}")]
     NoScheme,
     /// A store that will come, but is not there yet.
-    #[error("store {scheme}: is not supported yet; supported are: {SUPPORTED}")]
+    #[error("store {scheme}: is not supported yet; supported are: {STORES}")]
     NotYet {
         /// The scheme.
         scheme: &'static str,
     },
     /// No store that we know of.
-    #[error("store {scheme}: is not known; supported are: {SUPPORTED}")]
+    #[error("store {scheme}: is not known; supported are: {STORES}")]
     UnknownScheme {
         /// The scheme.
         scheme: String,
@@ -77,6 +80,7 @@ impl FromStr for StoreUrl {
         match scheme.as_str() {
             "memory" if rest.is_empty() => Ok(Self::Memory),
             "memory" => Err(StoreUrlError::MemoryTakesNothing),
+            #[cfg(feature = "file")]
             "file" => file(rest),
             other => Err(match NOT_YET.into_iter().find(|known| *known == other) {
                 Some(scheme) => StoreUrlError::NotYet { scheme },
@@ -91,6 +95,7 @@ impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory => f.write_str("memory:"),
+            #[cfg(feature = "file")]
             Self::File { path, durability } => {
                 write!(f, "file:{}", path.display())?;
                 match durability {
@@ -102,6 +107,7 @@ impl fmt::Display for StoreUrl {
     }
 }
 
+#[cfg(feature = "file")]
 fn file(rest: &str) -> Result<StoreUrl, StoreUrlError> {
     let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     let path = match path.strip_prefix("//") {
@@ -140,7 +146,8 @@ fn file(rest: &str) -> Result<StoreUrl, StoreUrlError> {
     })
 }
 
-/// RFC 3986, 3.1: so that a Windows path or a bare word is not taken for a scheme, and nothing secret repeated.
+/// RFC 3986, 3.1: so that a Windows path or a bare word is not taken for a scheme, and nothing
+/// secret repeated.
 fn is_scheme(text: &str) -> bool {
     let mut bytes = text.bytes();
     text.len() > 1
@@ -151,11 +158,15 @@ fn is_scheme(text: &str) -> bool {
 }
 
 /// The stores that can be named.
-pub const SUPPORTED: &str = "memory:, file:PATH";
+pub const STORES: &str = if cfg!(feature = "file") {
+    "memory:, file:PATH"
+} else {
+    "memory:"
+};
 
 const NOT_YET: [&str; 5] = ["redis", "rediss", "redis-cluster", "postgres", "postgresql"];
 
-#[cfg(test)]
+#[cfg(all(test, feature = "file"))]
 mod tests {
     use super::*;
 

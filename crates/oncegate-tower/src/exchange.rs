@@ -8,7 +8,7 @@ use std::pin::Pin;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http::header::{self, HeaderMap};
-use http::{Request, response};
+use http::{Request, StatusCode, response};
 use http_body_util::BodyExt;
 
 use crate::body::Body;
@@ -37,6 +37,8 @@ pub(crate) struct Whole {
 
 pub(crate) struct Long<B> {
     pub(crate) parts: response::Parts,
+    /// What the whole body was announced to be long.
+    pub(crate) length: Option<u64>,
     pub(crate) start: Bytes,
     pub(crate) rest: Pin<Box<B>>,
 }
@@ -86,9 +88,11 @@ async fn hold<B, E>(
 where
     B: AnyBody,
 {
+    let length = announced(&parts, &*body);
     if streams(&parts) || body.size_hint().lower() > response_bytes_max {
         return Exchanged::Long(Box::new(Long {
             parts,
+            length,
             start: Bytes::new(),
             rest: body,
         }));
@@ -107,10 +111,15 @@ where
             let start = held.into_bytes();
             return Exchanged::Long(Box::new(Long {
                 parts,
+                length,
                 start,
                 rest: body,
             }));
         }
+    }
+    // However cleanly it ended: shorter than announced is truncated (M-31).
+    if length.is_some_and(|length| (held.len() as u64) < length) {
+        return Exchanged::Failed(Failure::Broken);
     }
     Exchanged::Whole(Box::new(Whole {
         parts,
@@ -149,6 +158,20 @@ impl Held {
             self.joined.freeze()
         }
     }
+}
+
+/// How long the body is to be. The header counts first: it is what tells the caller where the message ends.
+fn announced(parts: &response::Parts, body: &impl http_body::Body) -> Option<u64> {
+    if matches!(
+        parts.status,
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
+    ) {
+        return None;
+    }
+    let header = parts.headers.get(header::CONTENT_LENGTH);
+    header
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .or_else(|| body.size_hint().exact())
 }
 
 /// Whether the answer is a stream that a caller wants to see while it comes.

@@ -114,16 +114,11 @@ pub(crate) async fn run<S>(
 
 /// Asks the engine, for as long as the policy lets the store take. A begin whose effect is not known is disowned.
 async fn begin(gate: &Gate, request: &BeginRequest, policy: &Policy) -> Result<Verdict, Refusal> {
-    let asking = async {
-        if gate.executions.is_draining() {
-            // Nothing new begins; what was executed before is still answered.
-            return gate.engine.judge(request).await;
-        }
-        gate.engine.begin(request, policy).await.map(Some)
-    };
-    let error = match timeout(policy.store_timeout, asking).await {
-        Ok(Ok(Some(verdict))) => return Ok(verdict),
-        Ok(Ok(None)) => return Err(Refusal::of(ProblemKind::Overloaded)),
+    if gate.executions.is_draining() {
+        return judge(gate, request, policy).await;
+    }
+    let error = match timeout(policy.store_timeout, gate.engine.begin(request, policy)).await {
+        Ok(Ok(verdict)) => return Ok(verdict),
         Ok(Err(error)) => error,
         Err(_elapsed) => {
             if let Some(bypass) = gate.engine.bypass(request, policy) {
@@ -142,6 +137,16 @@ async fn begin(gate: &Gate, request: &BeginRequest, policy: &Policy) -> Result<V
         "a request could not be judged"
     );
     Err(Refusal::of(error.problem()))
+}
+
+/// Nothing new begins during a drain, protected or not; what was executed before is still answered.
+async fn judge(gate: &Gate, request: &BeginRequest, policy: &Policy) -> Result<Verdict, Refusal> {
+    match timeout(policy.store_timeout, gate.engine.judge(request)).await {
+        Ok(Ok(Some(verdict))) => Ok(verdict),
+        Ok(Ok(None)) => Err(Refusal::of(ProblemKind::Overloaded)),
+        Ok(Err(error)) => Err(Refusal::of(error.problem())),
+        Err(_elapsed) => Err(Refusal::of(ProblemKind::StoreUnavailable)),
+    }
 }
 
 /// Releases an owner whose insert may or may not have taken effect, until the store gives a definite answer or the

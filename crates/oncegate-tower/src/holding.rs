@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use oncegate::clock::Timestamp;
-use oncegate::engine::{Bypass, Claim, Renewal};
+use oncegate::engine::{Bypass, Claim, ClaimError, Lease, Renewal};
 use oncegate::record::{Fence, Record, Retention};
-use oncegate::store::{Stamped, StoreError, StoreErrorKind, Update};
+use oncegate::store::{Stamped, StoreErrorKind, Update};
 use oncegate::{Policy, StoredResponse};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -188,7 +188,7 @@ impl Holding {
                 Concluded::Bypassed
             }
             Holder::Claim(claim) => {
-                let conclusion = std::pin::pin!(conclude_claim(claim, ending));
+                let conclusion = std::pin::pin!(conclude_claim(claim, ending, self.store_timeout));
                 let limit = std::pin::pin!(async {
                     tokio::select! {
                         () = self.executions.given_up() => sleep(GIVING_UP_TIMEOUT).await,
@@ -205,19 +205,17 @@ impl Holding {
 }
 
 /// Tries until the store gives a definite answer. Repeats are safe: the same end by the same owner is applied.
-async fn conclude_claim(mut claim: Claim, mut ending: Ending) -> Concluded {
+async fn conclude_claim(
+    mut claim: Claim,
+    mut ending: Ending,
+    store_timeout: Duration,
+) -> Concluded {
     let mut kept = true;
     let mut pause = RETRY_AFTER_MIN;
     loop {
-        let ended = match ending.clone() {
-            Ending::Complete {
-                response,
-                retention,
-            } => claim.complete(response, retention).await,
-            Ending::Release => claim.release().await,
-            Ending::Unknown => claim.mark_unknown().await,
-        };
-        let error = match ended {
+        let lease = claim.lease().clone();
+        let trying = end(claim, ending.clone());
+        let error = match while_renewing(&lease, store_timeout, trying).await {
             Ok(Stamped {
                 value: Update::Applied(_),
                 ..
@@ -245,7 +243,37 @@ async fn conclude_claim(mut claim: Claim, mut ending: Ending) -> Concluded {
         sleep(pause).await;
         pause = (pause * 2).min(RETRY_AFTER_MAX);
         // A lease that lapses meanwhile makes nobody stale, but lets others take over.
-        let _held_or_not: Result<Renewal, StoreError> = claim.renew().await;
+        let _held_or_not = timeout(store_timeout, lease.renew()).await;
+    }
+}
+
+async fn end(claim: Claim, ending: Ending) -> Result<Stamped<Update>, Box<ClaimError>> {
+    match ending {
+        Ending::Complete {
+            response,
+            retention,
+        } => claim.complete(response, retention).await,
+        Ending::Release => claim.release().await,
+        Ending::Unknown => claim.mark_unknown().await,
+    }
+}
+
+/// Runs one try to end a claim, however long the store takes for it. It is never cut off: the store may be about to
+/// take it.
+async fn while_renewing<T>(
+    lease: &Lease,
+    store_timeout: Duration,
+    trying: impl Future<Output = T>,
+) -> T {
+    let renewing = async {
+        loop {
+            sleep(lease.renew_after()).await;
+            let _held_or_not = timeout(store_timeout, lease.renew()).await;
+        }
+    };
+    match select(std::pin::pin!(trying), std::pin::pin!(renewing)).await {
+        Either::Left((ended, _)) => ended,
+        Either::Right((never, _)) => never,
     }
 }
 

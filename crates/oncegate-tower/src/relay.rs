@@ -32,7 +32,12 @@ pub(crate) async fn relay<S, E, B>(
 ) where
     B: AnyBody,
 {
-    let Long { parts, start, rest } = long;
+    let Long {
+        parts,
+        length,
+        start,
+        rest,
+    } = long;
     let ending = match class {
         Class::Keep => Ending::Complete {
             response: StoredResponse::not_kept(parts.status, &parts.headers),
@@ -41,10 +46,6 @@ pub(crate) async fn relay<S, E, B>(
         Class::Release => Ending::Release,
         Class::Unknown => Ending::Unknown,
     };
-    let length = rest
-        .size_hint()
-        .exact()
-        .map(|left| left + start.len() as u64);
     let (sender, body) = Body::relayed(length.map_or_else(SizeHint::default, SizeHint::with_exact));
     tell(
         teller,
@@ -114,8 +115,9 @@ where
         let next = AssertUnwindSafe(rest.frame()).catch_unwind();
         match holding.during(next).await? {
             Ok(Some(Ok(frame))) => listener.hear(frame, holding).await?,
-            Ok(None) => return Ok(()),
-            Ok(Some(Err(_))) | Err(_) => return Err(Broken),
+            Ok(None) if listener.left.is_none_or(|left| left == 0) => return Ok(()),
+            // Broken off, or ended before its time: truncated is never complete (M-31).
+            Ok(None | Some(Err(_))) | Err(_) => return Err(Broken),
         }
     }
 }
@@ -133,13 +135,12 @@ struct Listener {
 impl Listener {
     /// Passes `frame` on, unless it would end the message: then it is held back. Where no length was announced
     /// only the end itself ends the message, and nothing is held back, so that events arrive when they happen.
-    async fn hear(
-        &mut self,
-        frame: Frame<Bytes>,
-        holding: &mut Holding,
-    ) -> Result<(), Interrupted> {
+    async fn hear(&mut self, frame: Frame<Bytes>, holding: &mut Holding) -> Result<(), Broken> {
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-        self.left = self.left.map(|left| left.saturating_sub(length));
+        if let Some(left) = &mut self.left {
+            // More than was announced has no place in the message.
+            *left = left.checked_sub(length).ok_or(Broken)?;
+        }
         if self.left == Some(0) || frame.is_trailers() {
             self.held_back.push(frame);
             return Ok(());

@@ -137,8 +137,15 @@ where
     } = *keyed;
     let fingerprinter = gate.engine.fingerprinter(&parts, &policy.fingerprint);
     let before_spool = Box::pin(look_before_spooling(&gate, &policy, id));
-    let uploaded = upload::take_in(body, fingerprinter, &policy, &gate.spool, before_spool).await;
-    let Uploaded { body, fingerprint } = match uploaded {
+    let uploaded = upload::take_in(
+        body,
+        upload::declared_length(&parts.headers),
+        fingerprinter,
+        &policy,
+        &gate.spool,
+        before_spool,
+    );
+    let Uploaded { body, fingerprint } = match uploaded.await {
         Ok(uploaded) => uploaded,
         Err(problem) => return Ok(gate.answers.refuse(&asked, &Refusal::new(problem))),
     };

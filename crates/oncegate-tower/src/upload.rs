@@ -23,18 +23,22 @@ pub(crate) type BeforeSpool<'a> = BoxFuture<'a, Result<(), Problem>>;
 
 /// Refuses a body whose declared length is over the bound, before a byte of it is read.
 pub(crate) fn check_declared(headers: &HeaderMap, policy: &Policy) -> Result<(), Problem> {
-    let declared = headers
-        .get(http::header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
-    match declared.and_then(|text| text.parse::<u64>().ok()) {
+    match declared_length(headers) {
         Some(length) if length > policy.request_bytes_max => Err(too_large(policy)),
         Some(_) | None => Ok(()),
     }
 }
 
-/// Reads `body` to its end.
+/// What the request says of its body's length.
+pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    let declared = headers.get(http::header::CONTENT_LENGTH)?;
+    declared.to_str().ok()?.parse().ok()
+}
+
+/// Reads `body` to its end. If it ends before the length that was `declared` it broke off, however cleanly.
 pub(crate) async fn take_in<B>(
     body: B,
+    declared: Option<u64>,
     mut fingerprinter: Fingerprinter,
     policy: &Policy,
     spool: &Spool,
@@ -67,6 +71,9 @@ where
             }
             Err(frame) => trailers = frame.into_trailers().ok(),
         }
+    }
+    if declared.is_some_and(|declared| length < declared) {
+        return Err(incomplete("it is shorter than declared".into()));
     }
     let body = held
         .finish()

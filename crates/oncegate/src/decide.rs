@@ -47,3 +47,131 @@ pub fn judge(record: &Record, request: &Fingerprint, now: Timestamp) -> Judgemen
         Phase::Expired => Judgement::Expired,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::{HeaderMap, Method, StatusCode};
+
+    use super::*;
+    use crate::fingerprint::FINGERPRINT_BYTES;
+    use crate::hash::{Digest, HashKeyId, RecordId};
+    use crate::key::KeyDigest;
+    use crate::record::{About, Fence, OwnerId, RecordState};
+    use crate::response::StoredResponse;
+
+    fn fingerprint(hash_key: u64, raw: u8) -> Fingerprint {
+        let digest = |byte| Digest::from_bytes([byte; 16]);
+        Fingerprint::new(HashKeyId::from_u64(hash_key), digest(0), digest(raw), None)
+    }
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::default().after(Duration::from_secs(second))
+    }
+
+    fn completed() -> RecordState {
+        let none = HeaderMap::new();
+        let response = StoredResponse::kept(StatusCode::OK, &none, None, b"", &none);
+        RecordState::Completed {
+            completed_at: at(5),
+            response,
+        }
+    }
+
+    /// Leases end at 10, expiry is at 100, purge at 200.
+    fn judged(state: RecordState, fingerprint_of_record: Fingerprint, now: Timestamp) -> Judgement {
+        let record = Record {
+            id: RecordId::from_bytes([1; 32]),
+            owner: OwnerId::from_bytes([1; 16]),
+            fence: Fence::from_number(1),
+            revision: 1,
+            fingerprint: fingerprint_of_record,
+            about: About::new(KeyDigest::from_bytes([1; 8]), &Method::POST, "/"),
+            created_at: at(0),
+            state,
+            expires_at: at(100),
+            purge_at: at(200),
+        };
+        judge(&record, &fingerprint(1, 1), now)
+    }
+
+    #[test]
+    fn the_same_request_is_judged_by_the_phase_of_its_record() {
+        let in_flight = || RecordState::InFlight {
+            lease_expires_at: at(10),
+        };
+        let unknown = || RecordState::Unknown { since: at(5) };
+        let table = [
+            (in_flight(), 9, Judgement::InFlight),
+            (in_flight(), 10, Judgement::Unknown),
+            (in_flight(), 99, Judgement::Unknown),
+            (in_flight(), 100, Judgement::Expired),
+            (unknown(), 9, Judgement::Unknown),
+            (unknown(), 99, Judgement::Unknown),
+            (unknown(), 100, Judgement::Expired),
+            (completed(), 9, Judgement::Completed),
+            (completed(), 99, Judgement::Completed),
+            (completed(), 100, Judgement::Expired),
+            (RecordState::Expired, 9, Judgement::Expired),
+            (RecordState::Expired, 100, Judgement::Expired),
+        ];
+        for (state, now, meant) in table {
+            let judgement = judged(state.clone(), fingerprint(1, 1), at(now));
+            assert_eq!(judgement, meant, "{state:?} at {now}");
+        }
+    }
+
+    /// M-18: 422 before 409, and before a replay.
+    #[test]
+    fn another_request_is_a_mismatch_in_every_phase_but_expired() {
+        let table = [
+            (
+                RecordState::InFlight {
+                    lease_expires_at: at(10),
+                },
+                9,
+                Judgement::Mismatch,
+            ),
+            (
+                RecordState::InFlight {
+                    lease_expires_at: at(10),
+                },
+                10,
+                Judgement::Mismatch,
+            ),
+            (
+                RecordState::Unknown { since: at(5) },
+                9,
+                Judgement::Mismatch,
+            ),
+            (completed(), 9, Judgement::Mismatch),
+            (completed(), 100, Judgement::Expired),
+            (RecordState::Expired, 9, Judgement::Expired),
+        ];
+        for (state, now, meant) in table {
+            let judgement = judged(state.clone(), fingerprint(1, 2), at(now));
+            assert_eq!(judgement, meant, "{state:?} at {now}");
+        }
+    }
+
+    /// Neither 422 nor an execution: nobody knows whether it is the same request.
+    #[test]
+    fn what_cannot_be_compared_is_never_a_mismatch() {
+        let foreign = fingerprint(2, 1);
+        let later = Fingerprint::from_bytes([0xfe; FINGERPRINT_BYTES]);
+        for other in [foreign, later] {
+            for state in [
+                RecordState::InFlight {
+                    lease_expires_at: at(10),
+                },
+                RecordState::Unknown { since: at(5) },
+                completed(),
+            ] {
+                let judgement = judged(state.clone(), other, at(9));
+                assert_eq!(judgement, Judgement::Incomparable, "{state:?}");
+            }
+            assert_eq!(judged(completed(), other, at(100)), Judgement::Expired);
+        }
+    }
+}

@@ -388,13 +388,16 @@ impl Engine {
     }
 
     fn claim(&self, record: &Record, policy: &Policy, taken_over: bool) -> Claim {
-        Claim {
+        let lease = Lease {
             engine: self.clone(),
             id: record.id,
             owner: record.owner,
-            fence: record.fence,
-            lease: policy.lease,
+            lasts: policy.lease,
             unknown: policy.unknown(),
+        };
+        Claim {
+            lease,
+            fence: record.fence,
             taken_over,
         }
     }
@@ -434,13 +437,20 @@ pub enum Settled {
 #[derive(Debug)]
 #[must_use = "a claim that is dropped leaves its key in flight until the lease lapses, then unknown"]
 pub struct Claim {
+    lease: Lease,
+    fence: Fence,
+    taken_over: bool,
+}
+
+/// The lease of a claim. Apart from it, so that it can be renewed while the claim itself is being ended: a store may
+/// take long for that, and a lease that lapsed meanwhile would let others take over.
+#[derive(Clone, Debug)]
+pub struct Lease {
     engine: Engine,
     id: RecordId,
     owner: OwnerId,
-    fence: Fence,
-    lease: Duration,
+    lasts: Duration,
     unknown: Retention,
-    taken_over: bool,
 }
 
 /// What became of a renewal.
@@ -474,7 +484,7 @@ impl Claim {
     /// The record that is claimed.
     #[must_use]
     pub const fn id(&self) -> RecordId {
-        self.id
+        self.lease.id
     }
 
     /// Whether the claim was taken over from an unknown execution, which may have run.
@@ -483,17 +493,23 @@ impl Claim {
         self.taken_over
     }
 
+    /// Its lease.
+    #[must_use]
+    pub const fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
     /// When to renew, counted from the claim or the last renewal.
     #[must_use]
     pub fn renew_after(&self) -> Duration {
-        self.lease / 3
+        self.lease.renew_after()
     }
 
     /// How long the lease may be believed in without asking the store, counted from *before* the step that set
     /// it was started: the lease less a margin for clocks that do not run alike.
     #[must_use]
     pub fn trusted_for(&self) -> Duration {
-        self.lease - self.lease / 10
+        self.lease.lasts - self.lease.lasts / 10
     }
 
     /// Pushes the lease's end forward.
@@ -501,14 +517,7 @@ impl Claim {
     /// # Errors
     /// If the store failed: the lease may or may not have moved.
     pub async fn renew(&mut self) -> Result<Renewal, StoreError> {
-        let change = Change::Renew {
-            lease: self.lease,
-            unknown: self.unknown,
-        };
-        Ok(match self.write(change).await?.value {
-            Update::Applied(_) => Renewal::Held,
-            Update::Refused(_) => Renewal::Lost,
-        })
+        self.lease.renew().await
     }
 
     /// Stores the outcome and ends the claim. If it is refused, the record is no longer ours.
@@ -541,18 +550,41 @@ impl Claim {
     /// # Errors
     /// Gives the claim back if the store failed. Trying again is safe.
     pub async fn mark_unknown(self) -> Result<Stamped<Update>, Box<ClaimError>> {
-        let unknown = self.unknown;
+        let unknown = self.lease.unknown;
         self.end(Change::MarkUnknown { unknown }).await
     }
 
     async fn end(self, change: Change) -> Result<Stamped<Update>, Box<ClaimError>> {
-        match self.write(change).await {
+        match self.lease.write(change).await {
             Ok(update) => Ok(update),
             Err(source) => Err(Box::new(ClaimError {
                 claim: self,
                 source,
             })),
         }
+    }
+}
+
+impl Lease {
+    /// When to renew, counted from the claim or the last renewal.
+    #[must_use]
+    pub fn renew_after(&self) -> Duration {
+        self.lasts / 3
+    }
+
+    /// Pushes its end forward; [`Renewal::Lost`] once the claim is ended, too.
+    ///
+    /// # Errors
+    /// If the store failed: the lease may or may not have moved.
+    pub async fn renew(&self) -> Result<Renewal, StoreError> {
+        let change = Change::Renew {
+            lease: self.lasts,
+            unknown: self.unknown,
+        };
+        Ok(match self.write(change).await?.value {
+            Update::Applied(_) => Renewal::Held,
+            Update::Refused(_) => Renewal::Lost,
+        })
     }
 
     async fn write(&self, change: Change) -> Result<Stamped<Update>, StoreError> {

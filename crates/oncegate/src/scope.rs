@@ -72,13 +72,16 @@ pub struct Scope([u8; 32]);
 #[non_exhaustive]
 pub enum ScopeError {
     /// There is no credential, and anonymous requests are refused.
-    #[error("no credential says whose key this is")]
+    #[error(
+        "no credential says whose key this is; the setting `scope` looks for {}",
+        listed(sources)
+    )]
     Missing {
         /// What would have been accepted.
         sources: Vec<ScopeSource>,
     },
     /// This header is a credential, and the setting `scope` does not look at it.
-    #[error("the scope does not cover the credential in `{header}`")]
+    #[error("the setting `scope` does not cover the credential in the header `{header}`")]
     Uncovered {
         /// The header that would have to be covered.
         header: HeaderName,
@@ -352,6 +355,11 @@ fn split_at_byte(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     }
+}
+
+fn listed(sources: &[ScopeSource]) -> String {
+    let quoted: Vec<String> = sources.iter().map(|source| format!("`{source}`")).collect();
+    quoted.join(", ")
 }
 
 fn bad_name(name: &str) -> ScopeSourceError {

@@ -207,8 +207,7 @@ impl Story {
         let payment = self.api.last_payment().to_string();
         let id = record.id.to_string();
         self.narrator.say(&format!(
-            "$ oncegate keys --admin {admin} resolve {} --status 201 --body '{payment}'",
-            &id[..12]
+            "$ oncegate keys --admin {admin} resolve {id} --status 201 --body '{payment}'"
         ));
         keys::resolve(admin, &id, StatusCode::CREATED, payment).await?;
         let before = self.api.charged();

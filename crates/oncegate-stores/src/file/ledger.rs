@@ -1,8 +1,8 @@
 //! The open file and what memory knows of it, changed together.
 //!
-//! Memory holds which record is in which row, and every record in flight, so that claiming a key and completing it
-//! read nothing. A transaction that fails is undone in memory too. What is promised here: memory never says more
-//! than the file plus the open transaction.
+//! Memory holds which record is in which row, and every record in flight, so that claiming a key
+//! and completing it read nothing. A transaction that fails is undone in memory too. What is
+//! promised here: memory never says more than the file plus the open transaction.
 
 use std::collections::HashMap;
 
@@ -181,7 +181,8 @@ impl Ledger {
         self.undo.clear();
     }
 
-    /// Takes back everything since `begin`, in the file and in memory. The highest fence stays: numbers are free.
+    /// Takes back everything since `begin`, in the file and in memory. The highest fence stays:
+    /// numbers are free.
     pub(super) fn roll_back(&mut self) -> rusqlite::Result<()> {
         // Some errors have rolled back already.
         if !self.connection.is_autocommit() {

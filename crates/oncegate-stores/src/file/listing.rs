@@ -30,7 +30,8 @@ impl Ledger {
         Ok(Page { records, next })
     }
 
-    /// The record with its response, if it is to be listed. A damaged one is left out, but not in silence.
+    /// The record with its response, if it is to be listed. A damaged one is left out, but not in
+    /// silence.
     fn admitted(
         &self,
         row: Row,

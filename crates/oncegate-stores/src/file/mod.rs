@@ -1,17 +1,21 @@
-//! The file store: one SQLite file, one writer thread, group commit. The default store, and durable.
+//! The file store: one SQLite file, one writer thread, group commit. The default store, and
+//! durable.
 //!
-//! Callers queue a command and await its answer. The thread takes what is queued, runs it as one transaction with
-//! one fsync, and then answers all: what was answered as applied survives `kill -9`, and a power cut too unless
-//! [`Durability::Process`] is chosen. Two append-only tables, `record` (narrow) and `body`, carry no unique index;
-//! which key is in which row is known in memory, and built by one scan of `record` when the file is opened.
+//! Callers queue a command and await its answer. The thread takes what is queued, runs it as one
+//! transaction with one fsync, and then answers all: what was answered as applied survives `kill
+//! -9`, and a power cut too unless [`Durability::Process`] is chosen. Two append-only tables,
+//! `record` (narrow) and `body`, carry no unique index; which key is in which row is known in
+//! memory, and built by one scan of `record` when the file is opened.
 //!
-//! One process per file. What an earlier process left in flight has a dead holder: it is unknown from the moment
-//! the file is opened (M-41). After a failed write or fsync nothing of that batch is reported as stored, and the
-//! store refuses work until it has re-opened the file and proved that it can write.
+//! One process per file. What an earlier process left in flight has a dead holder: it is unknown
+//! from the moment the file is opened (M-41). After a failed write or fsync nothing of that batch
+//! is reported as stored, and the store refuses work until it has re-opened the file and proved
+//! that it can write.
 //!
-//! A commit that happens to fill the write-ahead log copies it into the file first: 80-160 ms at worst, every
-//! 64 MiB written. Deliberately absent: a thread for that (measured worse), sharing a file between processes, and
-//! a repair of damaged rows. A damaged row is an error for its own key, never taken for absent.
+//! A commit that happens to fill the write-ahead log copies it into the file first: 80-160 ms at
+//! worst, every 64 MiB written. Deliberately absent: a thread for that (measured worse), sharing a
+//! file between processes, and a repair of damaged rows. A damaged row is an error for its own key,
+//! never taken for absent.
 //!
 //! ```
 //! use oncegate::Store;

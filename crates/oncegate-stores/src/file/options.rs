@@ -12,8 +12,8 @@ pub enum Durability {
     /// The end of the process, and a power cut: each batch waits for an fsync.
     #[default]
     Power,
-    /// The end of the process, `kill -9` included. A power cut may take the last seconds, and each key that it
-    /// takes may be executed again.
+    /// The end of the process, `kill -9` included. A power cut may take the last seconds, and each
+    /// key that it takes may be executed again.
     Process,
 }
 
@@ -25,9 +25,11 @@ pub struct FileOptions {
     pub durability: Durability,
     /// Where the time comes from; `None`: the machine's clock, never below the highest time stored.
     pub clock: Option<Arc<dyn Clock>>,
-    /// How many commands may wait before new claims and reads are refused. Ends of claims are never refused.
+    /// How many commands may wait before new claims and reads are refused. Ends of claims are never
+    /// refused.
     pub queue_max: usize,
-    /// How large the file may grow, without its write-ahead log (64 MiB); `None`: as large as the disk.
+    /// How large the file may grow, without its write-ahead log (64 MiB); `None`: as large as the
+    /// disk.
     pub bytes_max: Option<u64>,
     /// How long after a failure the store waits before it tries to prove itself again.
     pub prove_after: Duration,

@@ -1,34 +1,42 @@
 //! One bounded step of a purge: strip what has expired, remove what is purgeable, give pages back.
 //!
-//! A cursor goes round over the rows. Each step is bounded in rows, bytes and pages, because it runs in the same
-//! transaction as the claims that wait. Expiry is judged by stored times, here as everywhere (M-42).
+//! A cursor goes round over the rows. Each step is bounded in rows, bytes and pages, because it
+//! runs in the same transaction as the claims that wait. Expiry is judged by stored times, here as
+//! everywhere (M-42).
 
 use oncegate::clock::Timestamp;
 use oncegate::record::{Phase, Record, RecordState};
 use oncegate::store::Purged;
 
 use super::ledger::{FIRST, Found, Ledger};
-use super::rows::{self, Row};
+use super::rows::{self, Scanned};
+
+/// What one step found.
+struct Judged {
+    fates: Vec<(Found, Fate)>,
+    scanned: Scanned,
+}
 
 /// What is to be done with one record.
+#[derive(Clone, Copy)]
 enum Fate {
-    Strip(Row),
-    Remove(Found),
+    Strip,
+    Remove,
 }
 
 impl Ledger {
-    /// Looks at no more than `limit` records. [`Purged::finished`] says that a round is over: all rows were looked
-    /// at, and no more pages need to be given back.
+    /// Looks at no more than `limit` records. [`Purged::finished`] says that a round is over: all
+    /// rows were looked at, and no more pages need to be given back.
     pub(super) fn purge(&mut self, limit: usize, now: Timestamp) -> rusqlite::Result<Purged> {
-        let (fates, last, at_end) = self.fates(limit.clamp(1, STEP_ROWS_MAX), now)?;
+        let Judged { fates, scanned } = self.judge(limit.clamp(1, STEP_ROWS_MAX), now)?;
         let mut purged = Purged::default();
-        for fate in fates {
+        for (found, fate) in fates {
             match fate {
-                Fate::Strip(row) => {
-                    self.strip(row)?;
+                Fate::Strip => {
+                    self.strip(found.row)?;
                     purged.stripped += 1;
                 }
-                Fate::Remove(found) => {
+                Fate::Remove => {
                     self.remove(&found)?;
                     purged.removed += 1;
                 }
@@ -37,31 +45,32 @@ impl Ledger {
         self.purge_took |= purged.stripped + purged.removed > 0;
         // At the end the cursor stays behind the last row until the pages are given back.
         let pages_left = self.give_back_pages()?;
-        purged.finished = at_end && !pages_left;
-        self.move_purge(if purged.finished { FIRST } else { last });
+        purged.finished = scanned.finished && !pages_left;
+        self.move_purge(if purged.finished { FIRST } else { scanned.last });
         Ok(purged)
     }
 
     /// Judges the next rows, until their responses are more than a step may take.
-    fn fates(&self, limit: usize, now: Timestamp) -> rusqlite::Result<(Vec<Fate>, Row, bool)> {
+    fn judge(&self, limit: usize, now: Timestamp) -> rusqlite::Result<Judged> {
         let (mut fates, mut bytes) = (Vec::new(), 0);
         let connection = &self.connection;
         let scanned = rows::scan(connection, self.purge_after, limit, |row, record| {
             match record {
                 Ok(record) => {
-                    if matters(&record, now) {
+                    if let Some(fate) = fate(&record, now) {
                         bytes += rows::response_bytes(connection, row)?;
+                        fates.push((Found { row, record }, fate));
                     }
-                    fates.extend(fate(row, record, now));
                 }
                 Err(error) => tracing::warn!(%error, "purge leaves a row alone"),
             }
             Ok(bytes < STEP_BYTES_MAX)
         })?;
-        Ok((fates, scanned.last, scanned.finished))
+        Ok(Judged { fates, scanned })
     }
 
-    /// Shortens the file by some pages if many are unused. Some are left: the next records will want them.
+    /// Shortens the file by some pages if many are unused. Some are left: the next records will
+    /// want them.
     fn give_back_pages(&mut self) -> rusqlite::Result<bool> {
         let number = |name| {
             self.connection
@@ -84,16 +93,12 @@ impl Ledger {
     }
 }
 
-fn matters(record: &Record, now: Timestamp) -> bool {
-    matches!(record.state, RecordState::Completed { .. }) && record.phase(now) == Phase::Expired
-}
-
-fn fate(row: Row, record: Record, now: Timestamp) -> Option<Fate> {
+fn fate(record: &Record, now: Timestamp) -> Option<Fate> {
     if record.is_purgeable(now) {
-        return Some(Fate::Remove(Found { row, record }));
+        return Some(Fate::Remove);
     }
     let expired = record.phase(now) == Phase::Expired && record.state != RecordState::Expired;
-    expired.then_some(Fate::Strip(row))
+    expired.then_some(Fate::Strip)
 }
 
 /// Records that one step looks at, however many are asked for: about 2 ms.

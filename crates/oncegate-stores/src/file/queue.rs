@@ -1,7 +1,8 @@
 //! What waits for the writer thread.
 //!
-//! Bounded for what may be refused: new claims, looks, listings, purges. Ends of claims and renewals are always
-//! taken, because there are no more of them than claims; refusing one would leave a key unknown.
+//! Bounded for what may be refused: new claims, looks, listings, purges. Ends of claims and
+//! renewals are always taken, because there are no more of them than claims; refusing one would
+//! leave a key unknown.
 
 use std::collections::VecDeque;
 
@@ -69,7 +70,8 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// Whether nobody needs it done any more. An end of a claim is needed, even if its caller has gone.
+    /// Whether nobody needs it done any more. An end of a claim is needed, even if its caller has
+    /// gone.
     pub(super) fn is_abandoned(&self) -> bool {
         match self {
             Self::Insert { reply, .. } => reply.is_abandoned(),
@@ -201,7 +203,8 @@ impl Queue {
         command.fail(&Failure::of_kind(refused));
     }
 
-    /// Waits for work and moves a batch of it into `batch`. `false`: nothing waits, and no more is coming.
+    /// Waits for work and moves a batch of it into `batch`. `false`: nothing waits, and no more is
+    /// coming.
     pub(super) fn take(&self, batch: &mut Vec<Command>) -> bool {
         let mut waiting = self.waiting.lock();
         while waiting.commands.is_empty() {

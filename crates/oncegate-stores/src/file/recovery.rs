@@ -1,8 +1,9 @@
 //! Building memory from the file: at the opening, and again after the store failed.
 //!
-//! One scan of `record` finds every id and its row. At an opening the records in flight belong to a dead holder and
-//! become unknown at once (M-41); after a failure in this process they stay in flight, for their holders live. A
-//! row whose id cannot be read stops the opening: its key would pass for absent and be executed again.
+//! One scan of `record` finds every id and its row. At an opening the records in flight belong to a
+//! dead holder and become unknown at once (M-41); after a failure in this process they stay in
+//! flight, for their holders live. A row whose id cannot be read stops the opening: its key would
+//! pass for absent and be executed again.
 
 use std::collections::HashMap;
 use std::hash::RandomState;
@@ -21,15 +22,15 @@ use super::rows::{self, Row, RowError, StateCode};
 use super::schema::{FileAt, Meta, random};
 
 impl Ledger {
-    /// Opens the file, creating it if it is missing, and reads what is in it. Nothing is written yet: see
-    /// [`Ledger::disown_the_dead`].
+    /// Opens the file, creating it if it is missing, and reads what is in it. Nothing is written
+    /// yet: see [`Ledger::disown_the_dead`].
     pub(super) fn open(file: &FileAt) -> Result<Self, FileOpenError> {
         let connection = file.create_or_open()?;
         Self::load(connection).map_err(|problem| problem.at(file))
     }
 
-    /// Opens the file once more after a failure. If another process had it meanwhile, or if it is another file,
-    /// this says so by its meta row.
+    /// Opens the file once more after a failure. If another process had it meanwhile, or if it is
+    /// another file, this says so by its meta row.
     pub(super) fn open_again(file: &FileAt) -> Result<Self, FileOpenError> {
         let connection = file.open()?;
         let ledger = Self::load(connection).map_err(|problem| problem.at(file))?;
@@ -58,7 +59,8 @@ impl Ledger {
         Ok(Self::new(connection, meta, scanned.index, held, next_row))
     }
 
-    /// Makes this the incarnation that owns the file, and everything in flight unknown. Answers how much that was.
+    /// Makes this the incarnation that owns the file, and everything in flight unknown. Answers how
+    /// much that was.
     pub(super) fn disown_the_dead(&mut self, now: Timestamp) -> rusqlite::Result<usize> {
         self.begin()?;
         self.meta.incarnation = i64::from_ne_bytes(random()?);
@@ -76,8 +78,9 @@ impl Ledger {
     }
 }
 
-/// What a record in flight becomes when its holder is dead. Its bounds stay as its holder set them: counted from
-/// the end of its lease if that has passed, so that a long outage does not begin its retention anew.
+/// What a record in flight becomes when its holder is dead. Its bounds stay as its holder set them:
+/// counted from the end of its lease if that has passed, so that a long outage does not begin its
+/// retention anew.
 fn unknown(record: &Record, now: Timestamp) -> Option<Record> {
     let RecordState::InFlight { lease_expires_at } = record.state else {
         return None;

@@ -1,6 +1,7 @@
 //! How a caller is answered: at once, after the commit, or with a failure.
 //!
-//! An answer that depends on a write is held back until that write is durable. Nothing here decides which does.
+//! An answer that depends on a write is held back until that write is durable. Nothing here decides
+//! which does.
 
 use std::error::Error;
 use std::sync::Arc;

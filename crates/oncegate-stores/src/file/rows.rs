@@ -1,7 +1,8 @@
 //! How a record is written into the two tables and read back.
 //!
-//! Times and fences are `u64`; SQLite has `i64`. They are stored bit by bit, so that "for ever" (`u64::MAX`) reads
-//! back as it was; nothing compares them in SQL. What cannot be read back is damaged, never absent and no panic.
+//! Times and fences are `u64`; SQLite has `i64`. They are stored bit by bit, so that "for ever"
+//! (`u64::MAX`) reads back as it was; nothing compares them in SQL. What cannot be read back is
+//! damaged, never absent and no panic.
 
 use std::fmt;
 
@@ -129,9 +130,9 @@ pub(super) fn read_response(
     Ok(())
 }
 
-/// Looks at up to `limit` records behind `after`, in the order of their rows, without their responses, until
-/// `look` says that it has seen enough (`false`). Answers the last row that was looked at, and whether it was
-/// the last of all.
+/// Looks at up to `limit` records behind `after`, in the order of their rows, without their
+/// responses, until `look` says that it has seen enough (`false`). Answers the last row that was
+/// looked at, and whether it was the last of all.
 pub(super) fn scan(
     connection: &Connection,
     after: Row,
@@ -370,7 +371,8 @@ fn exactly_one(changed: usize) -> rusqlite::Result<()> {
     }
 }
 
-/// The largest response that is stored; SQLite itself stops at 1 GB. A larger one is refused as `Full`.
+/// The largest response that is stored; SQLite itself stops at 1 GB. A larger one is refused as
+/// `Full`.
 pub const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 const READ: &str = concat!("SELECT ", columns!(), " FROM record WHERE row = ?1");

@@ -1,7 +1,9 @@
-//! The file itself: how it is created, recognised and opened, and the one row that the store keeps of itself.
+//! The file itself: how it is created, recognised and opened, and the one row that the store keeps
+//! of itself.
 //!
-//! A file that is not ours is left as it is. The file is never opened but through SQLite: closing any other handle
-//! on it would silently drop this process's locks (POSIX), and with them the rule of one process per file.
+//! A file that is not ours is left as it is. The file is never opened but through SQLite: closing
+//! any other handle on it would silently drop this process's locks (POSIX), and with them the rule
+//! of one process per file.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -46,8 +48,8 @@ impl FileAt {
         self.open()
     }
 
-    /// Opens the file. It is never created here: a file that vanished took its keys with it, and an empty one in
-    /// its place would let each of them be executed again.
+    /// Opens the file. It is never created here: a file that vanished took its keys with it, and an
+    /// empty one in its place would let each of them be executed again.
     pub(super) fn open(&self) -> Result<Connection, FileOpenError> {
         let absolute = std::path::absolute(&self.path)
             .map_err(|error| FileOpenError::of_io(&self.path, error))?;
@@ -151,7 +153,8 @@ impl FileAt {
         }
     }
 
-    /// Makes the file's name durable. Not every file system can; SQLite does it once more with its log.
+    /// Makes the file's name durable. Not every file system can; SQLite does it once more with its
+    /// log.
     fn sync_directory(&self) {
         if let Err(error) = File::open(self.directory()).and_then(|directory| directory.sync_all())
         {
@@ -239,7 +242,8 @@ pub const FORMAT: i32 = 1;
 /// "Once", as an SQLite application id.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"Once");
 
-/// The size of a page. Larger pages make a commit of few records write more, smaller ones a scan read more often.
+/// The size of a page. Larger pages make a commit of few records write more, smaller ones a scan
+/// read more often.
 pub(super) const PAGE_BYTES: i64 = 8_192;
 
 /// Pages in the log before a commit copies them into the file: 64 MiB.
@@ -254,9 +258,10 @@ const LOCK_WAIT: Duration = Duration::from_millis(250);
 /// Prepared statements that are kept; there are fewer.
 const STATEMENTS_MAX: usize = 32;
 
-/// `record` is narrow, because opening scans it whole. Times are microseconds, stored as `u64` bit by bit.
-/// `state_at` is the lease's end, since when it is unknown, or when it was completed, by `state` (0 in flight,
-/// 1 unknown, 2 completed, 3 expired). No unique index on `id`: the writer's memory keeps it.
+/// `record` is narrow, because opening scans it whole. Times are microseconds, stored as `u64` bit
+/// by bit. `state_at` is the lease's end, since when it is unknown, or when it was completed, by
+/// `state` (0 in flight, 1 unknown, 2 completed, 3 expired). No unique index on `id`: the writer's
+/// memory keeps it.
 const TABLES: &str = "
 CREATE TABLE meta (
     one         INTEGER PRIMARY KEY CHECK (one = 1),

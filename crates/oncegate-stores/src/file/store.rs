@@ -31,8 +31,8 @@ use super::writer::Writer;
 
 /// Records in one file. Share it in an `Arc`.
 ///
-/// Dropping it closes the file: the thread finishes what is queued, empties the log and ends. The drop waits for
-/// that, up to [`CLOSE_WAIT`].
+/// Dropping it closes the file: the thread finishes what is queued, empties the log and ends. The
+/// drop waits for that, up to [`CLOSE_WAIT`].
 #[derive(Debug)]
 pub struct FileStore {
     shared: Arc<Shared>,
@@ -55,7 +55,8 @@ pub(super) struct Shared {
 impl FileStore {
     /// Opens the file, or creates it, with the default options.
     ///
-    /// It blocks while the file is read (0.5 s a million records): open it before anything is served.
+    /// It blocks while the file is read (0.5 s a million records): open it before anything is
+    /// served.
     ///
     /// # Errors
     /// See [`FileOpenError`]. The file was not changed.
@@ -115,7 +116,8 @@ impl FileStore {
         })
     }
 
-    /// How many transactions were committed since the file was opened: one for many writes, if they come together.
+    /// How many transactions were committed since the file was opened: one for many writes, if they
+    /// come together.
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.shared.commits.load(Ordering::Relaxed)
@@ -123,8 +125,8 @@ impl FileStore {
 
     /// Queues a command when first polled.
     ///
-    /// Dropped while it waits, the command stays queued: an end of a claim is still done, anything else is skipped
-    /// if it was not done yet.
+    /// Dropped while it waits, the command stays queued: an end of a claim is still done, anything
+    /// else is skipped if it was not done yet.
     async fn ask<T>(
         &self,
         doing: &'static str,
@@ -228,7 +230,8 @@ impl Inspect for FileStore {
     }
 }
 
-/// Starts the thread. The receiver is disconnected when the thread has ended and the file is closed.
+/// Starts the thread. The receiver is disconnected when the thread has ended and the file is
+/// closed.
 fn start(writer: Writer) -> std::io::Result<mpsc::Receiver<()>> {
     let (ending, ended) = mpsc::channel::<()>();
     thread::Builder::new()

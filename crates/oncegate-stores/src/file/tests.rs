@@ -1,4 +1,5 @@
-//! What needs a hand inside: a writer that is held up, and commits that fail or whose success is lost.
+//! What needs a hand inside: a writer that is held up, and commits that fail or whose success is
+//! lost.
 
 use std::future::Future;
 use std::pin::pin;

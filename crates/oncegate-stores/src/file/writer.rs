@@ -1,8 +1,8 @@
 //! The writer thread: takes what is queued, runs it as one transaction, commits once, then answers.
 //!
-//! An answer that depends on a write of its batch goes out after the commit; any other goes out at once, so that a
-//! replay waits for nobody's fsync. If a statement or the commit fails, nothing of the batch was stored as far as
-//! any caller is told, and `health` says what the store does next.
+//! An answer that depends on a write of its batch goes out after the commit; any other goes out at
+//! once, so that a replay waits for nobody's fsync. If a statement or the commit fails, nothing of
+//! the batch was stored as far as any caller is told, and `health` says what the store does next.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -135,7 +135,8 @@ impl Writer {
 }
 
 impl Batch {
-    /// Does one command. An error is one of the whole batch; what concerns one record alone is answered here.
+    /// Does one command. An error is one of the whole batch; what concerns one record alone is
+    /// answered here.
     fn apply(
         &mut self,
         ledger: &mut Ledger,
@@ -277,7 +278,8 @@ fn record(found: Option<&Found>) -> Option<&Record> {
     found.map(|found| &found.record)
 }
 
-/// Tells one caller that its record cannot be read; or fails the batch, if more than that record is concerned.
+/// Tells one caller that its record cannot be read; or fails the batch, if more than that record is
+/// concerned.
 fn unreadable(error: RowError, answer: impl FnOnce(&Failure)) -> rusqlite::Result<()> {
     if error.is_of_one_record() {
         tracing::error!(%error, "a record of the file store cannot be read");

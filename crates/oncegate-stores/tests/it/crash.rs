@@ -1,8 +1,9 @@
-//! `kill -9`, for real: this test binary runs itself again as a child that writes, kills it, and looks.
+//! `kill -9`, for real: this test binary runs itself again as a child that writes, kills it, and
+//! looks.
 //!
-//! The child says each step on its standard output: before it tries a claim (`T`), and once the store has answered:
-//! claimed (`C`), completed (`D`), released (`R`). What it said after an answer must be there, whatever happened
-//! after that; nothing may be there that it never tried.
+//! The child says each step on its standard output: before it tries a claim (`T`), and once the
+//! store has answered: claimed (`C`), completed (`D`), released (`R`). What it said after an answer
+//! must be there, whatever happened after that; nothing may be there that it never tried.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -21,7 +22,7 @@ const CHILD_PATH: &str = "ONCEGATE_TEST_CHILD_PATH";
 const CHILD_FROM: &str = "ONCEGATE_TEST_CHILD_FROM";
 
 /// Keys that the child works on at once.
-const TASKS: u64 = 32;
+const TASKS: usize = 32;
 
 /// Numbers that one child may use.
 const NUMBERS_A_CHILD: u64 = 1_000_000;
@@ -50,7 +51,7 @@ fn a_child_writes_until_it_is_killed() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let tasks: Vec<_> = (0..TASKS)
+        let tasks: Vec<_> = (0..TASKS as u64)
             .map(|task| tokio::spawn(write_for_ever(Arc::clone(&store), from + task)))
             .collect();
         for task in tasks {
@@ -61,7 +62,7 @@ fn a_child_writes_until_it_is_killed() {
 
 /// Every fifth claim is released, every seventh left in flight.
 async fn write_for_ever(store: Arc<FileStore>, from: u64) {
-    for number in (from..from + NUMBERS_A_CHILD).step_by(TASKS as usize) {
+    for number in (from..from + NUMBERS_A_CHILD).step_by(TASKS) {
         say('T', number);
         claim(&*store, number).await;
         say('C', number);
@@ -105,7 +106,8 @@ fn spawn_child(place: &Place, from: u64) -> Child {
         .unwrap()
 }
 
-/// Hears the child out until it has said `lines` things, kills it, and hears what was still in the pipe.
+/// Hears the child out until it has said `lines` things, kills it, and hears what was still in the
+/// pipe.
 fn hear_and_kill(mut child: Child, lines: u64, said: &mut HashMap<u64, Said>) {
     let mut heard = 0;
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {

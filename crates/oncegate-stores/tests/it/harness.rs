@@ -1,4 +1,5 @@
-//! What the tests share: a file in a directory of its own, a hand on the clock, and short words for the store.
+//! What the tests share: a file in a directory of its own, a hand on the clock, and short words for
+//! the store.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -137,7 +138,7 @@ pub(crate) async fn completed(store: &dyn Store, number: u64, body: &[u8]) -> Re
     claim(store, number).await;
     match update(store, number, complete(body)).await.unwrap() {
         Update::Applied(Some(record)) => record,
-        refused => panic!("{refused:?}"),
+        refused @ (Update::Applied(None) | Update::Refused(_)) => panic!("{refused:?}"),
     }
 }
 

@@ -1,4 +1,8 @@
 //! Tests of the stores through the public API. One binary, because linking dominates.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what is unwrapped here is what is tested"
+)]
 
 mod crash;
 mod disk;

@@ -266,14 +266,14 @@ impl Simulation {
         }
     }
 
-    /// Mostly seconds, sometimes past a lease, seldom past the time of a tombstone.
+    /// Mostly seconds or past a lease, sometimes past the time of a tombstone.
     fn leap(&self) {
         let policy = &self.world.plan.policy;
         let by = match self.world.index(20) {
             0..8 => policy.lease / 5,
-            8..15 => policy.lease + Duration::from_micros(1),
-            15..18 => policy.retention / 3,
-            18 => policy.retention + Duration::from_micros(1),
+            8..14 => policy.lease + Duration::from_micros(1),
+            14..16 => policy.retention / 3,
+            16 => policy.retention + Duration::from_micros(1),
             _ => policy.unknown_retention + policy.tombstones + policy.lease,
         };
         self.world.clock.advance(by);

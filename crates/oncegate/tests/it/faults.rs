@@ -5,15 +5,12 @@ use std::future::{self, Future};
 use std::task::Poll;
 
 use oncegate::engine::BEGIN_ROUNDS_MAX;
-use oncegate::policy::OnUnknown;
-use oncegate::record::Phase;
 use oncegate::store::Settlement;
 use oncegate::testing::{Fault, StoreMethod};
 use oncegate::{Claim, EngineError, Policy, StoreErrorKind, Verdict};
 
 use crate::harness::{
-    Bench, applied, block_on, bypassing, end, execute, reexecute, refused, replay, request,
-    response,
+    Bench, applied, block_on, end, execute, reexecute, refused, replay, request, response,
 };
 
 /// M-25: nothing runs, and nothing was written.
@@ -335,113 +332,6 @@ fn a_record_that_changes_hands_all_the_time_is_contended_in_the_end() {
             bench.faulty.release_hung();
         }
         assert!(matches!(begin.await.unwrap_err(), EngineError::Contended));
-    });
-}
-
-/// `store_down = "execute"` is the one way to run without a claim; the outcome is written if the store is back.
-#[test]
-fn a_request_is_let_past_only_if_the_policy_says_so_and_its_outcome_is_recorded() {
-    block_on(async {
-        let bench = Bench::new().await;
-        bench.faulty.set_down(true);
-        bench.begin_fails(&bench.request("k", "body")).await;
-        let Verdict::Bypass(bypass) = bench.begin_under("k", "body", &bypassing()).await else {
-            panic!("the policy lets it past");
-        };
-        bench.faulty.set_down(false);
-        bypass
-            .record(response("paid"), Policy::default().completed())
-            .await
-            .unwrap();
-        assert_eq!(
-            &replay(bench.begin("k", "body").await).response.body[..],
-            b"paid"
-        );
-    });
-}
-
-/// A store that answers lets nobody past, whatever the policy.
-#[test]
-fn a_request_is_not_let_past_a_store_that_answers() {
-    block_on(async {
-        let bench = Bench::new().await;
-        let policy = Policy {
-            on_unknown: OnUnknown::Refuse,
-            ..bypassing()
-        };
-        let claim = execute(bench.begin_under("k", "body", &policy).await);
-        assert!(matches!(
-            bench.begin_under("k", "body", &policy).await,
-            Verdict::InFlight(_)
-        ));
-        claim.mark_unknown().await.unwrap();
-        assert!(matches!(
-            bench.begin_under("k", "body", &policy).await,
-            Verdict::Unknown(_)
-        ));
-    });
-}
-
-/// The record is there, but cannot be read: executing would be a guess about money, so even `execute` does not.
-#[test]
-fn a_request_is_not_let_past_a_record_that_cannot_be_read() {
-    block_on(async {
-        let bench = Bench::new().await;
-        for kind in [StoreErrorKind::Corrupt, StoreErrorKind::Incompatible] {
-            bench
-                .faulty
-                .plan(StoreMethod::Insert, 1, Fault::FailBefore(kind));
-            let request = bench.request("k", "body");
-            let error = bench
-                .engine
-                .begin(&request, &bypassing())
-                .await
-                .unwrap_err();
-            assert!(matches!(error, EngineError::Store(_)), "{kind}");
-        }
-    });
-}
-
-/// What stands there came first: the outcome of an unclaimed execution does not overwrite it.
-#[test]
-fn the_outcome_of_a_bypass_does_not_overwrite_what_stands_there() {
-    block_on(async {
-        let bench = Bench::new().await;
-        bench.complete("k", "body", "first").await;
-        bench.faulty.plan(
-            StoreMethod::Insert,
-            1,
-            Fault::FailBefore(StoreErrorKind::Unavailable),
-        );
-        let Verdict::Bypass(bypass) = bench.begin_under("k", "body", &bypassing()).await else {
-            panic!("the policy lets it past");
-        };
-        bypass
-            .record(response("second"), Policy::default().completed())
-            .await
-            .unwrap();
-        assert_eq!(
-            &replay(bench.begin("k", "body").await).response.body[..],
-            b"first"
-        );
-    });
-}
-
-/// The insert took effect and its reply was lost: the bypass completes that very record.
-#[test]
-fn a_bypass_after_a_lost_reply_completes_its_own_record() {
-    block_on(async {
-        let bench = Bench::new().await;
-        bench.faulty.plan(StoreMethod::Insert, 1, Fault::LoseReply);
-        let Verdict::Bypass(bypass) = bench.begin_under("k", "body", &bypassing()).await else {
-            panic!("the policy lets it past");
-        };
-        bypass
-            .record(response("paid"), Policy::default().completed())
-            .await
-            .unwrap();
-        let stands = bench.record("k").await.unwrap();
-        assert_eq!(stands.phase(crate::harness::START), Phase::Completed);
     });
 }
 

@@ -1,4 +1,8 @@
 //! What the tests of this binary share: an executor, a bench with an engine on it, and requests.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests; clippy knows only the tests themselves"
+)]
 
 use std::sync::Arc;
 

@@ -48,7 +48,6 @@ fn survives(plan: &Plan) -> Report {
             Err(violation) => panic!("{violation}"),
         }
     }
-    println!("{sum:?}");
     sum
 }
 
@@ -123,7 +122,7 @@ fn the_same_holds_without_faults_and_crashes() {
 fn the_checker_finds_fault_with_a_store_that_ignores_owners() {
     for on_unknown in [OnUnknown::Refuse, OnUnknown::Reexecute] {
         let violation = first_violation(&under(on_unknown), true);
-        println!("{violation}");
+        assert!(violation.to_string().starts_with("SEED="), "{violation}");
     }
 }
 
@@ -154,4 +153,4 @@ fn one_seed_gives_one_run() {
     }
 }
 
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 150;

@@ -177,27 +177,23 @@ impl Holder<'_> {
                 .borrow_mut()
                 .asks_complete(self.key, &answer, now);
             let kept = self.world.plan.policy.completed();
-            let ended = claim.complete(response(&answer), kept).await;
-            let mut checker = self.world.checker.borrow_mut();
-            match ended {
-                Ok(update) => {
-                    if matches!(&update.value, Update::Applied(stands) if !holds(stands, &answer)) {
-                        checker.breaks(
-                            self.key,
-                            &format!("{answer:?} was stored, other bytes stand"),
-                        );
-                    }
-                    let effect = effect_of(&update.value);
-                    return checker.completed(asked, Some(self.fence), &answer, effect);
-                }
-                Err(error) => {
-                    checker.completed(asked, Some(self.fence), &answer, Effect::Unknown);
-                    claim = error.claim;
-                }
+            match claim.complete(response(&answer), kept).await {
+                Ok(update) => return self.was_completed(asked, &answer, &update.value),
+                Err(error) => claim = error.claim,
             }
-            drop(checker);
             pause().await;
         }
+    }
+
+    fn was_completed(&self, asked: Asked, answer: &str, update: &Update) {
+        let mut checker = self.world.checker.borrow_mut();
+        if matches!(update, Update::Applied(stands) if !holds(stands, answer)) {
+            checker.breaks(
+                self.key,
+                &format!("{answer:?} was stored, and other bytes stand"),
+            );
+        }
+        checker.completed(asked, Some(self.fence), answer, effect_of(update));
     }
 
     async fn mark(&self, mut claim: Claim) {

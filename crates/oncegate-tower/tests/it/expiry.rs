@@ -1,0 +1,136 @@
+//! What time does: answers that take long, retention, tombstones.
+
+use std::time::Duration;
+
+use oncegate::Policy;
+use oncegate::record::{Phase, RecordState};
+use tokio::time::Instant;
+
+use crate::handler::Handler;
+use crate::harness::{Bench, pay, seconds, settle, with_body};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// M-26: an answer that takes longer than `answer_timeout` is not waited for; the execution goes on, and its outcome
+/// is kept for the retry.
+#[tokio::test(start_paused = true)]
+async fn an_execution_goes_on_past_answer_timeout_and_its_outcome_is_kept() {
+    let (handler, gate) = Handler::gated();
+    let bench = Bench::new(handler).await;
+    let begun = Instant::now();
+    let first = bench.send(pay("k")).await;
+    assert_eq!(begun.elapsed(), bench.policy.answer_timeout);
+    first.is_refused(504, "still-running");
+    assert_eq!(first.became(), "unknown");
+    assert!(first.retry_after().is_some());
+    bench.send(pay("k")).await.is_refused(409, "in-flight");
+
+    gate.entered().await;
+    gate.open();
+    settle().await;
+    bench.send(pay("k")).await.is_replayed("payment 1");
+    assert_eq!(bench.handler.calls(), 1);
+}
+
+/// M-21: an execution past `answer_timeout` is renewed; past `upstream_timeout` it is broken off, and unknown.
+#[tokio::test(start_paused = true)]
+async fn an_execution_past_upstream_timeout_is_unknown() {
+    let (handler, gate) = Handler::gated();
+    let bench = Bench::new(handler).await;
+    let first = bench.start(pay("k"));
+    gate.entered().await;
+    bench
+        .pass_time(bench.policy.upstream_timeout - seconds(10))
+        .await;
+    first.await.unwrap().is_refused(504, "still-running");
+    assert_eq!(bench.phase("k").await, Some(Phase::InFlight));
+    bench.pass_time(seconds(11)).await;
+    assert_eq!(bench.phase("k").await, Some(Phase::Unknown));
+    bench
+        .send(pay("k"))
+        .await
+        .is_refused(409, "outcome-unknown");
+    assert_eq!(bench.handler.calls(), 1);
+}
+
+/// M-28: if the caller still waits then, it is told that the outcome is unknown.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_still_waits_is_told_that_the_outcome_is_unknown() {
+    let (handler, _gate) = Handler::gated();
+    let policy = Policy {
+        upstream_timeout: seconds(20),
+        ..Policy::default()
+    };
+    let bench = Bench::under(policy, handler).await;
+    let begun = Instant::now();
+    let answer = bench.send(pay("k")).await;
+    answer.is_refused(504, "upstream-outcome-unknown");
+    assert_eq!(answer.became(), "unknown");
+    assert_eq!(begun.elapsed(), seconds(20));
+}
+
+/// M-41: retention is 24 hours from completion, on the store's clock, whatever this process's clock says.
+#[tokio::test(start_paused = true)]
+async fn retention_is_judged_by_the_stores_clock() {
+    let bench = Bench::new(Handler::paying()).await;
+    bench.send(pay("k")).await.is_executed("payment 1");
+    tokio::time::advance(DAY * 2).await;
+    bench.send(pay("k")).await.is_replayed("payment 1");
+    bench.clock.advance(DAY - seconds(1));
+    let last = bench.send(pay("k")).await;
+    last.is_replayed("payment 1");
+    assert_eq!(last.parameter("ttl"), Some("1"));
+    bench.clock.advance(seconds(1));
+    bench.send(pay("k")).await.is_refused(410, "key-expired");
+    assert_eq!(bench.handler.calls(), 1);
+}
+
+/// M-42: expiry is judged by stored times: purged or not, an expired key is refused, and not compared.
+#[tokio::test(start_paused = true)]
+async fn expiry_is_judged_by_stored_times_and_not_by_deletion() {
+    let bench = Bench::new(Handler::paying()).await;
+    bench.send(pay("k")).await.is_executed("payment 1");
+    bench.clock.advance(DAY);
+    let stored = bench.record("k").await.unwrap().state;
+    assert!(
+        matches!(stored, RecordState::Completed { .. }),
+        "not purged"
+    );
+    let other = || with_body(pay("k"), "{}");
+    for request in [pay("k"), other()] {
+        bench.send(request).await.is_refused(410, "key-expired");
+    }
+    let engine = bench.oncegate.engine();
+    while !engine.purge(1_000).await.unwrap().finished {}
+    assert_eq!(bench.record("k").await.unwrap().state, RecordState::Expired);
+    for request in [pay("k"), other()] {
+        bench.send(request).await.is_refused(410, "key-expired");
+    }
+    assert_eq!(bench.handler.calls(), 1);
+}
+
+/// M-42: a tombstone stands for its time, and then the key is new, removed or not.
+#[tokio::test(start_paused = true)]
+async fn a_tombstone_stands_for_its_time() {
+    let bench = Bench::new(Handler::paying()).await;
+    bench.send(pay("k")).await.is_executed("payment 1");
+    bench.clock.advance(DAY * 8 - seconds(1));
+    bench.send(pay("k")).await.is_refused(410, "key-expired");
+    bench.clock.advance(seconds(1));
+    bench.send(pay("k")).await.is_executed("payment 2");
+}
+
+/// M-42: an unknown outcome stays unknown for its time, and is refused after that, too.
+#[tokio::test(start_paused = true)]
+async fn an_unknown_outcome_stays_unknown_for_its_time() {
+    let bench = Bench::new(Handler::with_status(504)).await;
+    bench.send(pay("k")).await;
+    bench.clock.advance(DAY * 30 - seconds(1));
+    bench
+        .send(pay("k"))
+        .await
+        .is_refused(409, "outcome-unknown");
+    bench.clock.advance(seconds(1));
+    bench.send(pay("k")).await.is_refused(410, "key-expired");
+    assert_eq!(bench.handler.calls(), 1);
+}
