@@ -57,8 +57,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// What stands under `id`.
     fn get(&self, id: RecordId) -> BoxFuture<'_, StoreResult<Option<Record>>>;
 
-    /// Takes the bodies of expired records and removes purgeable ones: one bounded step, of about `limit` records
-    /// looked at. Repeated steps come round to every record.
+    /// Takes the bodies of expired records and removes purgeable ones: one bounded step, of at most `limit` records
+    /// touched. Repeated steps come round to every record.
     fn purge(&self, limit: usize) -> BoxFuture<'_, StoreResult<Purged>>;
 
     /// Registers, when called, for the next change of `id`. The future may wake for nothing, or never: callers
@@ -211,12 +211,19 @@ pub struct Purged {
 }
 
 /// What a store is.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Eq, Hash, PartialEq)]
 pub struct StoreInfo {
     /// A name for people: `memory`, `file`.
     pub name: &'static str,
     /// Random bytes made when the store was, and kept with it: they key the fingerprints if no secret does.
     pub salt: [u8; 32],
+}
+
+impl fmt::Debug for StoreInfo {
+    /// Leaves the salt out: it would make of a log what a stolen store is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreInfo({})", self.name)
+    }
 }
 
 /// Which records to list.

@@ -68,7 +68,8 @@ impl Loading {
         let taken = self
             .config
             .admin
-            .filter(|admin| self.config.listen.contains(admin));
+            // Port 0 is another free port each time.
+            .filter(|admin| admin.port() != 0 && self.config.listen.contains(admin));
         if let Some(admin) = taken {
             let finding = Finding::new(format!("`admin` and `listen` cannot both be {admin}"));
             self.report(

@@ -53,9 +53,15 @@ impl<S: BuildHasher> Index<S> {
         }
     }
 
+    /// Sorts ids in the order of where they will be in memory. A matter of speed alone.
+    pub(super) fn arrange(&self, ids: &mut [(RecordId, Row)]) {
+        // How the map of the standard library places hashes; were it otherwise, it would be slower.
+        let slots = (self.rows.capacity() as u64 / 7 * 8).next_power_of_two();
+        ids.sort_by_cached_key(|(id, _)| self.hash(*id) & (slots - 1));
+    }
+
     /// Takes in `id`, which was not known before, unless its hash is taken: then answers by which
-    /// row. One access to memory instead of two: the scan at an opening needs 0.6 s of CPU a
-    /// million instead of 0.8.
+    /// row.
     pub(super) fn take_in(&mut self, id: RecordId, row: Row) -> Option<Row> {
         match self.rows.entry(self.hasher.hash_one(id)) {
             Entry::Vacant(free) => {

@@ -113,6 +113,7 @@ fn scan(connection: &Connection) -> Result<Scanned, LoadProblem> {
     let capacity = records_expected(connection)?;
     let mut index = Index::with_capacity(RandomState::new(), capacity);
     let (mut in_flight, mut last) = (Vec::new(), FIRST);
+    let mut chunk = Vec::with_capacity(CHUNK_ROWS);
     let mut statement = connection.prepare("SELECT row, id, state FROM record ORDER BY row")?;
     let mut found = statement.query([])?;
     while let Some(next) = found.next()? {
@@ -127,21 +128,39 @@ fn scan(connection: &Connection) -> Result<Scanned, LoadProblem> {
                 "the id in row {row} cannot be read"
             )));
         };
-        if let Some(other) = index.take_in(id, row) {
-            // Either two ids share a hash, or one id stands twice.
-            check_other_id(connection, index.row(id).unwrap_or(other), id)?;
-            index.put(id, None, row);
-        }
         if next.get_ref(2)?.as_i64() == Ok(StateCode::InFlight.number()) {
             in_flight.push(row);
         }
+        chunk.push((id, row));
+        if chunk.len() == CHUNK_ROWS {
+            take_in(connection, &mut index, &mut chunk)?;
+        }
         last = row;
     }
+    take_in(connection, &mut index, &mut chunk)?;
     Ok(Scanned {
         index,
         in_flight,
         last,
     })
+}
+
+/// Takes a chunk of rows into the index, in the order of where they will be in memory: in the order
+/// of rows each would wait for its own miss of the cache, and ten million took three times as long.
+fn take_in(
+    connection: &Connection,
+    index: &mut Index,
+    chunk: &mut Vec<(RecordId, Row)>,
+) -> Result<(), LoadProblem> {
+    index.arrange(chunk);
+    for (id, row) in chunk.drain(..) {
+        if let Some(other) = index.take_in(id, row) {
+            // Either two ids share a hash, or one id stands twice.
+            check_other_id(connection, index.row(id).unwrap_or(other), id)?;
+            index.put(id, None, row);
+        }
+    }
+    Ok(())
 }
 
 /// Room for as many records as there can be, so that the index does not grow while it is built.
@@ -192,6 +211,9 @@ impl From<rusqlite::Error> for LoadProblem {
         Self::Sqlite(error)
     }
 }
+
+/// Rows that are taken into the index at once: 5 MiB.
+const CHUNK_ROWS: usize = 131_072;
 
 /// Rows of `record` that fit on a page at most: none is shorter than 150 bytes.
 const RECORDS_A_PAGE_MAX: i64 = 56;

@@ -17,6 +17,7 @@ use oncegate::record::{About, OwnerId, Record, RecordState, Retention};
 use oncegate::response::StoredResponse;
 use oncegate::store::{Change, Expect, Insert, NewRecord, Store as _, Update};
 
+use super::faults::{Fault, Held};
 use super::{FileOptions, FileStore};
 
 const KEPT: Retention = Retention {
@@ -105,30 +106,33 @@ fn start<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
+/// Stops the writer with a ping in hand: what is queued from now on waits in the queue.
+fn hold(store: &FileStore) -> Held<'_> {
+    let held = store.faults().hold();
+    assert!(start(&mut store.ping()).is_pending());
+    held.wait_until_met();
+    held
+}
+
 #[test]
 fn what_waits_is_committed_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let store = FileStore::open_with(directory.path().join("o.db"), options()).unwrap();
-    // The writer may hold one command already; all others wait for the gate to open.
-    let gate = store.faults().hold();
+    let held = hold(&store);
     let mut inserts: Vec<_> = (0..100)
         .map(|byte| store.insert(new_record(byte)))
         .collect();
     for insert in &mut inserts {
         assert!(start(insert).is_pending());
     }
-    drop(gate);
+    drop(held);
     for insert in inserts {
         assert!(matches!(
             block_on(insert).unwrap().value,
             Insert::Created(_)
         ));
     }
-    assert!(
-        store.commits() <= 2,
-        "{} commits for 100 inserts",
-        store.commits()
-    );
+    assert_eq!(store.commits(), 1);
 }
 
 #[test]
@@ -140,30 +144,24 @@ fn a_full_queue_refuses_claims_but_never_an_end_of_one() {
     };
     let store = FileStore::open_with(directory.path().join("o.db"), options).unwrap();
     block_on(insert(&store, 1)).unwrap();
-    let gate = store.faults().hold();
-    // The first of them may be taken out of the queue before the writer meets the gate.
-    let mut waiting: Vec<_> = (10..15)
+    let held = hold(&store);
+    let mut waiting: Vec<_> = (10..14)
         .map(|byte| store.insert(new_record(byte)))
         .collect();
-    let refused = waiting.iter_mut().filter_map(|insert| match start(insert) {
-        Poll::Ready(answer) => Some(answer.unwrap_err().kind()),
-        Poll::Pending => None,
-    });
-    assert!(
-        refused
-            .take(2)
-            .all(|kind| kind == StoreErrorKind::Overloaded)
-    );
-    let mut one_more = store.insert(new_record(99));
-    let Poll::Ready(answer) = start(&mut one_more) else {
-        // One was taken out meanwhile; then this one fills its place.
-        assert!(start(&mut store.insert(new_record(98))).is_ready());
-        return;
+    for insert in &mut waiting {
+        assert!(start(insert).is_pending());
+    }
+    let Poll::Ready(Err(refused)) = start(&mut store.insert(new_record(99))) else {
+        panic!()
     };
-    assert_eq!(answer.unwrap_err().kind(), StoreErrorKind::Overloaded);
+    assert_eq!(refused.kind(), StoreErrorKind::Overloaded);
+    let Poll::Ready(Err(refused)) = start(&mut store.get(id(1))) else {
+        panic!()
+    };
+    assert_eq!(refused.kind(), StoreErrorKind::Overloaded);
     let mut end = store.update(id(1), by(1), complete(b"paid"));
     assert!(start(&mut end).is_pending());
-    drop(gate);
+    drop(held);
     assert!(matches!(
         block_on(end).unwrap().value,
         Update::Applied(Some(_))
@@ -180,17 +178,13 @@ fn a_claim_whose_caller_left_before_it_was_done_is_not_taken() {
     let directory = tempfile::tempdir().unwrap();
     let store = FileStore::open_with(directory.path().join("o.db"), options()).unwrap();
     block_on(insert(&store, 2)).unwrap();
-    let gate = store.faults().hold();
-    // One that the writer may have in hand already, so that the next ones surely wait.
-    let mut first = store.ping();
-    assert!(start(&mut first).is_pending());
+    let held = hold(&store);
     let mut claim = store.insert(new_record(1));
     assert!(start(&mut claim).is_pending());
     let mut end = store.update(id(2), by(2), Change::Release);
     assert!(start(&mut end).is_pending());
     drop((claim, end));
-    drop(gate);
-    block_on(first).unwrap();
+    drop(held);
     assert_eq!(block_on(state(&store, 1)), None);
     assert_eq!(
         block_on(state(&store, 2)),
@@ -200,12 +194,63 @@ fn a_claim_whose_caller_left_before_it_was_done_is_not_taken() {
 }
 
 #[test]
+fn an_answer_that_depends_on_a_write_waits_for_its_commit_and_no_other_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = FileStore::open_with(directory.path().join("o.db"), options()).unwrap();
+    block_on(insert(&store, 9)).unwrap();
+    let held = hold(&store);
+    let (mut claim, mut again) = (store.insert(new_record(1)), store.insert(new_record(1)));
+    let (mut look, mut other) = (store.get(id(1)), store.get(id(9)));
+    assert!(start(&mut claim).is_pending() && start(&mut again).is_pending());
+    assert!(start(&mut look).is_pending() && start(&mut other).is_pending());
+    store.faults().strike(Fault::Fails);
+    drop(held);
+    // Had they been answered before the commit, they would have seen what was never stored.
+    assert!(block_on(claim).is_err());
+    assert!(block_on(again).is_err());
+    assert!(block_on(look).is_err());
+    assert!(block_on(other).unwrap().value.is_some());
+}
+
+#[test]
+fn a_batch_for_which_there_was_no_room_leaves_nothing_in_memory_either() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = FileStore::open_with(directory.path().join("o.db"), options()).unwrap();
+    block_on(async {
+        insert(&store, 1).await.unwrap();
+        insert(&store, 2).await.unwrap();
+        update(&store, 2, complete(b"paid")).await.unwrap();
+        for change in [Change::Release, complete(b"paid")] {
+            store.faults().strike(Fault::Full);
+            assert_eq!(update(&store, 1, change).await, Err(StoreErrorKind::Full));
+            assert!(matches!(
+                state(&store, 1).await,
+                Some(RecordState::InFlight { .. })
+            ));
+        }
+        store.faults().strike(Fault::Full);
+        assert_eq!(insert(&store, 3).await, Err(StoreErrorKind::Full));
+        assert_eq!(state(&store, 3).await, None);
+        assert!(matches!(
+            state(&store, 2).await,
+            Some(RecordState::Completed { .. })
+        ));
+        assert!(matches!(insert(&store, 3).await, Ok(Insert::Created(_))));
+        assert_eq!(
+            update(&store, 1, Change::Release).await,
+            Ok(Update::Applied(None))
+        );
+        assert!(matches!(insert(&store, 1).await, Ok(Insert::Created(_))));
+    });
+}
+
+#[test]
 fn a_commit_that_fails_stores_nothing_and_the_store_comes_back() {
     let directory = tempfile::tempdir().unwrap();
     let store = FileStore::open_with(directory.path().join("o.db"), options()).unwrap();
     block_on(async {
         insert(&store, 1).await.unwrap();
-        store.faults().fail_next_commit();
+        store.faults().strike(Fault::Fails);
         let failed = update(&store, 1, complete(b"paid")).await;
         assert_eq!(failed.unwrap_err(), StoreErrorKind::Unavailable);
         // Its holder lives: in flight, not unknown.
@@ -217,7 +262,7 @@ fn a_commit_that_fails_stores_nothing_and_the_store_comes_back() {
             update(&store, 1, complete(b"paid")).await,
             Ok(Update::Applied(Some(_)))
         ));
-        store.faults().fail_next_commit();
+        store.faults().strike(Fault::Fails);
         assert_eq!(
             insert(&store, 2).await.unwrap_err(),
             StoreErrorKind::Unavailable
@@ -235,7 +280,7 @@ fn a_commit_whose_success_is_lost_is_found_when_the_store_comes_back() {
     let directory = tempfile::tempdir().unwrap();
     let store = FileStore::open_with(directory.path().join("o.db"), options()).unwrap();
     block_on(async {
-        store.faults().lose_next_commit();
+        store.faults().strike(Fault::IsLost);
         assert_eq!(
             insert(&store, 1).await.unwrap_err(),
             StoreErrorKind::Unavailable
@@ -246,7 +291,7 @@ fn a_commit_whose_success_is_lost_is_found_when_the_store_comes_back() {
             Ok(Update::Applied(None))
         );
         let first = insert(&store, 2).await.unwrap();
-        store.faults().lose_next_commit();
+        store.faults().strike(Fault::IsLost);
         let failed = update(&store, 2, complete(b"paid")).await;
         assert_eq!(failed.unwrap_err(), StoreErrorKind::Unavailable);
         let again = update(&store, 2, complete(b"paid")).await.unwrap();
@@ -271,7 +316,7 @@ fn a_store_that_failed_refuses_at_once_until_its_pause_is_over() {
     let store = FileStore::open_with(directory.path().join("o.db"), options).unwrap();
     block_on(async {
         insert(&store, 1).await.unwrap();
-        store.faults().fail_next_commit();
+        store.faults().strike(Fault::Fails);
         assert_eq!(
             insert(&store, 2).await.unwrap_err(),
             StoreErrorKind::Unavailable
@@ -296,7 +341,7 @@ fn a_fence_given_in_a_batch_that_failed_is_not_given_again() {
         let Insert::Created(first) = insert(&store, 1).await.unwrap() else {
             panic!()
         };
-        store.faults().fail_next_commit();
+        store.faults().strike(Fault::Fails);
         insert(&store, 2).await.unwrap_err();
         let Insert::Created(third) = insert(&store, 3).await.unwrap() else {
             panic!()
@@ -313,7 +358,7 @@ fn a_file_that_another_process_had_meanwhile_holds_nothing_in_flight() {
     block_on(async {
         insert(&store, 1).await.unwrap();
         // The file is closed by the failure, and nothing asks for it yet.
-        store.faults().fail_next_commit();
+        store.faults().strike(Fault::Fails);
         insert(&store, 2).await.unwrap_err();
         let other = FileStore::open_with(&path, options()).unwrap();
         insert(&other, 3).await.unwrap();
@@ -333,7 +378,7 @@ fn a_file_that_vanished_is_not_made_anew_under_a_running_store() {
     let path = directory.path().join("o.db");
     let store = FileStore::open_with(&path, options()).unwrap();
     block_on(async {
-        store.faults().fail_next_commit();
+        store.faults().strike(Fault::Fails);
         insert(&store, 1).await.unwrap_err();
         std::fs::remove_file(&path).unwrap();
         assert_eq!(

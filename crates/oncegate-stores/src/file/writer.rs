@@ -97,11 +97,11 @@ impl Writer {
             return Ok(());
         }
         #[cfg(test)]
-        self.shared.faults.strike_before_commit()?;
+        self.shared.faults.before_commit()?;
         ledger.commit(self.shared.time.high())?;
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         #[cfg(test)]
-        self.shared.faults.strike_after_commit()?;
+        self.shared.faults.after_commit()?;
         Ok(())
     }
 

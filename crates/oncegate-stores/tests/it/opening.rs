@@ -90,10 +90,11 @@ fn a_file_of_a_newer_version_names_both_formats() {
         .unwrap();
     drop(sqlite);
     let error = refused(&place);
-    assert!(
-        matches!(error, FileOpenError::Newer { found, known, .. } if (found, known) == (FORMAT + 1, FORMAT)),
-        "{error:?}"
-    );
+    let message = error.to_string();
+    let FileOpenError::Newer { found, known, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!((found, known), (FORMAT + 1, FORMAT));
     assert!(
         error
             .to_string()

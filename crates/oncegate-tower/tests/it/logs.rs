@@ -49,6 +49,9 @@ fn telling() -> http::Request<oncegate_tower::Body> {
 #[tokio::test(start_paused = true)]
 async fn raw_keys_credentials_and_bodies_are_never_logged() {
     let captured = Captured::default();
+    // With one subscriber alone, lines that other tests' threads meet first would be off for good; with two each is
+    // asked.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(captured.clone())

@@ -67,13 +67,20 @@ impl Answer {
     /// A problem of this status and slug, and what it says of the execution and of the next step.
     #[track_caller]
     pub(crate) fn must_be_problem(&self, code: u16, slug: &str, executed: &str, next: &str) {
-        assert_eq!((self.code(), self.slug().as_str()), (code, slug), "{self:?}");
+        assert_eq!(
+            (self.code(), self.slug().as_str()),
+            (code, slug),
+            "{self:?}"
+        );
         let problem = self.json();
         assert_eq!(problem["status"], code, "{self:?}");
         assert_eq!(problem["executed"], executed, "{self:?}");
         assert_eq!(problem["next"], next, "{self:?}");
         let link = self.header("link").unwrap_or_default();
-        assert!(link.contains(slug) && link.contains("describedby"), "{self:?}");
+        assert!(
+            link.contains(slug) && link.contains("describedby"),
+            "{self:?}"
+        );
         assert_eq!(self.header("idempotent-replayed"), None, "{self:?}");
     }
 }

@@ -46,6 +46,12 @@ impl Request {
         self
     }
 
+    /// Another content type than JSON.
+    pub(crate) fn content_type(mut self, value: &str) -> Self {
+        self.headers.retain(|(name, _)| name != "Content-Type");
+        self.header("Content-Type", value)
+    }
+
     pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self

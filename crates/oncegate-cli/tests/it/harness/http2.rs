@@ -41,10 +41,17 @@ impl Http2 {
             .header("idempotency-key", key)
             .header("content-type", "application/json");
         let request = request.body(()).unwrap();
-        let mut sender = within("a free stream", self.sender.clone().ready()).await.unwrap();
+        let mut sender = within("a free stream", self.sender.clone().ready())
+            .await
+            .unwrap();
         let (answer, mut stream) = sender.send_request(request, false).unwrap();
-        stream.send_data(Bytes::from_static(body.as_bytes()), true).unwrap();
-        Sent { answer, body: stream }
+        stream
+            .send_data(Bytes::from_static(body.as_bytes()), true)
+            .unwrap();
+        Sent {
+            answer,
+            body: stream,
+        }
     }
 }
 
@@ -70,7 +77,10 @@ impl Sent {
             body.extend(chunk);
         }
         let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
-        let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
+        let headers = parts
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), text(value)));
         Answer(Message {
             start: format!("HTTP/2 {}", parts.status.as_u16()),
             headers: headers.collect(),

@@ -9,6 +9,7 @@ mod http2;
 mod origin;
 mod program;
 mod proxy;
+mod python;
 mod relay;
 mod wire;
 
@@ -20,13 +21,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
 
 pub(crate) use answer::Answer;
-pub(crate) use client::{Request, get, pay, post, send, try_send};
+pub(crate) use client::{Request, get, pay, post, send};
 pub(crate) use http2::Http2;
 pub(crate) use origin::{Act, Execution, Gate, Origin};
-pub(crate) use program::{Ended, oncegate, program};
+pub(crate) use program::{oncegate, program, run};
 pub(crate) use proxy::{Proxy, Setup};
+pub(crate) use python::Python;
 pub(crate) use relay::{Cut, Relay};
-pub(crate) use wire::{Message, Wire};
+pub(crate) use wire::Wire;
 
 /// What a test with servers needs: a seat, a folder and an origin.
 pub(crate) struct Stage {

@@ -39,7 +39,11 @@ impl Relay {
                 drop(tokio::spawn(relay(client, proxy, cut)));
             }
         });
-        Self { address, plan, accepting }
+        Self {
+            address,
+            plan,
+            accepting,
+        }
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {

@@ -1,0 +1,234 @@
+//! `oncegate serve` as a process: started, killed, stopped, and started again on the same store file.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::answer::Answer;
+use super::client::{Request, get, send, try_send};
+use super::program::{BINARY, Ended, oncegate, program, run};
+use super::within;
+
+/// How a proxy is started. Ports are free ones, other ones each time.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    folder: PathBuf,
+    flags: BTreeMap<String, String>,
+    settings: BTreeMap<String, String>,
+    log: &'static str,
+}
+
+/// A proxy that runs.
+pub(crate) struct Proxy {
+    child: Child,
+    setup: Setup,
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    log: Arc<Mutex<String>>,
+    capturing: JoinHandle<()>,
+}
+
+impl Setup {
+    pub(super) fn new(folder: &Path, upstream: &str) -> Self {
+        let store = format!("file:{}", folder.join("oncegate.db").display());
+        let setup = Self {
+            folder: folder.to_path_buf(),
+            flags: BTreeMap::new(),
+            settings: BTreeMap::new(),
+            log: "info",
+        };
+        let setup = setup.flag("--upstream", upstream).flag("--store", &store);
+        let setup = setup
+            .flag("--listen", "127.0.0.1:0")
+            .flag("--admin", "127.0.0.1:0");
+        // A step of the store may take long where tests share two cores and a disk. That it gives up after half a
+        // second is not what these tests are about.
+        setup.set("store_timeout=20s").set("complete_timeout=20s")
+    }
+
+    /// A flag, in place of the same one.
+    pub(crate) fn flag(mut self, name: &str, value: &str) -> Self {
+        self.flags.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// `NAME=VALUE`, in place of another value.
+    pub(crate) fn set(mut self, setting: &str) -> Self {
+        let (name, _) = setting.split_once('=').unwrap();
+        self.settings.insert(name.to_owned(), setting.to_owned());
+        self
+    }
+
+    pub(crate) const fn log(mut self, directives: &'static str) -> Self {
+        self.log = directives;
+        self
+    }
+
+    fn command(&self) -> Command {
+        let mut command = program(BINARY);
+        command.arg("serve").current_dir(&self.folder);
+        for (name, value) in &self.flags {
+            command.args([name, value]);
+        }
+        for setting in self.settings.values() {
+            command.args(["--set", setting]);
+        }
+        command
+    }
+
+    /// Starts it, and waits until it says that it is ready.
+    pub(crate) async fn start(&self) -> Proxy {
+        let mut command = self.command();
+        command
+            .env("ONCEGATE_LOG", self.log)
+            .env("TMPDIR", &self.folder);
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let ready = watch::Sender::new(None);
+        let mut announced = ready.subscribe();
+        let lines = child.stderr.take().unwrap();
+        let capturing = tokio::spawn(capture(lines, Arc::clone(&log), ready));
+        let waited = within("the start of a proxy", announced.wait_for(Option::is_some)).await;
+        let Ok(addresses) = waited else {
+            panic!("the proxy did not start: {}", log.lock());
+        };
+        let (listen, admin) = addresses.unwrap();
+        drop(addresses);
+        Proxy {
+            child,
+            setup: self.clone(),
+            listen,
+            admin,
+            log,
+            capturing,
+        }
+    }
+
+    /// Starts it, and kills it with SIGKILL after `life`, wherever it is by then.
+    pub(crate) async fn die_young(&self, life: Duration) {
+        let mut command = self.command();
+        let mut child = command.spawn().unwrap();
+        sleep(life).await;
+        within("a killed process", child.kill()).await.unwrap();
+    }
+
+    /// Starts it where it is expected to fail.
+    pub(crate) async fn fail(&self) -> Ended {
+        run(self.command()).await
+    }
+}
+
+/// Keeps what is logged; its end is the end of the process.
+async fn capture(
+    lines: ChildStderr,
+    log: Arc<Mutex<String>>,
+    ready: watch::Sender<Option<(SocketAddr, SocketAddr)>>,
+) {
+    let mut lines = BufReader::new(lines).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Some(addresses) = announcement(&line) {
+            ready.send_replace(Some(addresses));
+        }
+        let mut log = log.lock();
+        log.push_str(&line);
+        log.push('\n');
+    }
+}
+
+fn announcement(line: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let event: Value = serde_json::from_str(line).ok()?;
+    if event.get("message")? != "oncegate is ready" {
+        return None;
+    }
+    let address = |field| {
+        event
+            .get(field)?
+            .as_str()?
+            .strip_prefix("http://")?
+            .parse()
+            .ok()
+    };
+    Some((address("listening")?, address("admin")?))
+}
+
+impl Proxy {
+    pub(crate) async fn send(&self, request: &Request) -> Answer {
+        send(self.listen, request).await
+    }
+
+    /// Asks the admin listener.
+    pub(crate) async fn ask(&self, path: &str) -> Answer {
+        send(self.admin, &get(path).header("Host", "localhost")).await
+    }
+
+    /// The same where it may be gone.
+    pub(crate) async fn try_ask(&self, path: &str) -> std::io::Result<Answer> {
+        try_send(self.admin, &get(path).header("Host", "localhost")).await
+    }
+
+    /// `oncegate keys` for this proxy.
+    pub(crate) async fn keys(&self, arguments: &[&str]) -> Ended {
+        let admin = self.admin.to_string();
+        oncegate(&[&["keys", "--admin", &admin], arguments].concat()).await
+    }
+
+    /// The only record there is, as `oncegate keys list --json` has it.
+    pub(crate) async fn only_key(&self) -> Value {
+        let listed = self.keys(&["list", "--json"]).await;
+        assert_eq!(listed.code, Some(0), "{listed:?}");
+        let keys: Vec<Value> = serde_json::from_str(&listed.stdout).unwrap();
+        assert_eq!(keys.len(), 1, "{keys:?}");
+        keys[0].clone()
+    }
+
+    /// The state of the only record there is.
+    pub(crate) async fn only_state(&self) -> String {
+        self.only_key().await["state"].as_str().unwrap().to_owned()
+    }
+
+    /// What it logged so far.
+    pub(crate) fn logged(&self) -> String {
+        self.log.lock().clone()
+    }
+
+    /// Kills it with SIGKILL, and gives back how it can be started again.
+    pub(crate) async fn kill(mut self) -> Setup {
+        within("a killed process", self.child.kill()).await.unwrap();
+        self.setup
+    }
+
+    /// Asks it to stop.
+    pub(crate) async fn terminate(&self) {
+        let id = self.child.id().expect("it runs").to_string();
+        let mut command = program("sh");
+        command.args(["-c", "kill -TERM \"$1\"", "sh", &id]);
+        assert_eq!(run(command).await.code, Some(0));
+    }
+
+    /// Waits for its end, and for the last line of its log.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        within("the end of a proxy", async {
+            (&mut self.capturing).await.unwrap();
+            self.child.wait().await.unwrap()
+        })
+        .await
+    }
+
+    /// Stops it in order.
+    pub(crate) async fn stop(mut self) -> Setup {
+        self.terminate().await;
+        assert_eq!(self.ended().await.code(), Some(0), "{}", self.logged());
+        self.setup
+    }
+}

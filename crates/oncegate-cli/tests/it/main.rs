@@ -1,0 +1,39 @@
+//! The real binary, end to end: processes, sockets, files, and other people's programs.
+//!
+//! What a test counts is always the origin's own book, or the customers that a foreign API lists: never what the
+//! proxy says of itself.
+
+#[cfg(test)]
+mod admin;
+#[cfg(test)]
+mod callers;
+#[cfg(test)]
+mod chain;
+#[cfg(test)]
+mod concurrency;
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod drain;
+#[cfg(test)]
+mod durability;
+#[cfg(test)]
+mod foreign;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod input;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod passing;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
+mod start;
+#[cfg(test)]
+mod unknown;
+#[cfg(test)]
+mod upstream;
