@@ -44,7 +44,7 @@ examples: ## the examples
 	@$(CARGO) build --workspace --examples --locked --quiet
 
 demo: ## see a duplicate payment prevented
-	@$(CARGO) run --release --locked --quiet -p oncegate-cli -- demo
+	@$(CARGO) run --locked --quiet -p oncegate-cli -- demo
 
 clean: ## forget what was built
 	@$(CARGO) clean

@@ -333,7 +333,7 @@ fn view(record: &Record, now: Timestamp) -> KeyView {
 fn stored(resolution: &Resolution) -> Result<StoredResponse, Refused> {
     let status = StatusCode::from_u16(resolution.status)
         .ok()
-        .filter(|status| !status.is_informational())
+        .filter(|status| (200..600).contains(&status.as_u16()))
         .ok_or_else(|| bad("status is 200 to 599"))?;
     let mut headers = HeaderMap::new();
     for (name, value) in &resolution.headers {
@@ -359,8 +359,10 @@ fn check_host(headers: &HeaderMap) -> Result<(), Refused> {
         .get(header::HOST)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _port)| name);
-    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let name = match host.strip_prefix('[') {
+        Some(bracketed) => bracketed.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
     if host.is_empty() || name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok() {
         return Ok(());
     }

@@ -89,6 +89,12 @@ impl Routes {
         self.routes.iter()
     }
 
+    /// Every policy that a request can get.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        let routes = self.routes.iter().map(|route| &*route.policy);
+        routes.chain([&*self.defaults])
+    }
+
     /// The policy of a request with this method and this raw path.
     #[must_use]
     pub fn policy(&self, method: &Method, raw_path: &str) -> &Arc<Policy> {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use oncegate::record::Retention;
 use oncegate::store::{Inspect, StoreError};
-use oncegate::{Engine, Store};
+use oncegate::{Engine, Policy, Store};
 use oncegate_stores::OpenError;
 use oncegate_tower::{Drained, Oncegate, Policies, Settings};
 use tokio::net::TcpListener;
@@ -106,7 +107,8 @@ impl Running {
             admin_server: None,
         };
         let settings = ServerSettings {
-            drain_timeout: config.drain_timeout,
+            // The executions have `drain_timeout`; those that are given up then still have an answer to send.
+            drain_timeout: config.drain_timeout + LAST_ANSWERS_TIMEOUT,
             ..ServerSettings::default()
         };
         for listener in listeners {
@@ -185,7 +187,7 @@ impl Running {
             oncegate: self.oncegate.clone(),
             store: Arc::clone(&self.store),
             metrics,
-            retention: config.defaults().completed(),
+            retention: settled_retention(config),
             stopping: self.stop.clone(),
         };
         // Served until the process ends: readiness must be seen to go while executions drain.
@@ -212,20 +214,34 @@ impl Running {
     }
 }
 
-/// The layer bounds each execution by its route's `upstream_timeout`: the transport must not cut it short.
+/// The layer bounds each execution by its route's `upstream_timeout`. The transport must not cut one short, and must
+/// have given up connecting before: a request that was never sent is not unknown.
 fn forward_settings(config: &Config) -> ForwardSettings {
-    let policies = config
+    let timeouts = config
         .routes
-        .iter()
-        .map(|route| &*route.policy)
-        .chain([config.defaults()]);
-    let longest = policies
-        .map(|policy| policy.upstream_timeout)
-        .max()
-        .unwrap_or_default();
+        .policies()
+        .map(|policy| policy.upstream_timeout);
+    let (shortest, longest) = timeouts
+        .fold((Duration::MAX, Duration::ZERO), |(min, max), timeout| {
+            (min.min(timeout), max.max(timeout))
+        });
     let mut settings = ForwardSettings::default();
     settings.pool.head_timeout = settings.pool.head_timeout.max(longest);
+    settings.pool.connect_timeout = settings.pool.connect_timeout.min(shortest / 2);
     settings
+}
+
+/// How long an operator's word is kept: as long as any route keeps an outcome. The record does not say which route it
+/// came from, and too long is the safe side.
+fn settled_retention(config: &Config) -> Retention {
+    let policies = || config.routes.policies().map(Policy::completed);
+    Retention {
+        live: policies().map(|kept| kept.live).max().unwrap_or_default(),
+        tombstone: policies()
+            .map(|kept| kept.tombstone)
+            .max()
+            .unwrap_or_default(),
+    }
 }
 
 async fn listen_all(
@@ -275,6 +291,7 @@ async fn purge_for_ever(engine: &Engine) {
     }
 }
 
+const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(3);
 const PURGE_RECORDS: usize = 500;
 const PURGE_STEP_PAUSE: Duration = Duration::from_millis(20);
 const PURGE_ROUND_PAUSE: Duration = Duration::from_secs(60);

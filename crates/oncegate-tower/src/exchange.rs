@@ -89,7 +89,9 @@ where
     B: AnyBody,
 {
     let length = announced(&parts, &*body);
-    if streams(&parts) || body.size_hint().lower() > response_bytes_max {
+    // An answer without a body is whole with its head: that must wait for the record (M-14).
+    let has_body = !body.is_end_stream() && length != Some(0) && may_have_body(parts.status);
+    if has_body && (streams(&parts) || body.size_hint().lower() > response_bytes_max) {
         return Exchanged::Long(Box::new(Long {
             parts,
             length,
@@ -162,16 +164,17 @@ impl Held {
 
 /// How long the body is to be. The header counts first: it is what tells the caller where the message ends.
 fn announced(parts: &response::Parts, body: &impl http_body::Body) -> Option<u64> {
-    if matches!(
-        parts.status,
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
-    ) {
+    if !may_have_body(parts.status) {
         return None;
     }
     let header = parts.headers.get(header::CONTENT_LENGTH);
     header
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .or_else(|| body.size_hint().exact())
+}
+
+fn may_have_body(status: StatusCode) -> bool {
+    !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// Whether the answer is a stream that a caller wants to see while it comes.

@@ -109,12 +109,12 @@ pub(crate) async fn run<S>(
         execution.holding.conclude(unexecuted).await;
         return;
     }
-    execution.start(*attempt, begun).await;
+    execution.start(*attempt).await;
 }
 
 /// Asks the engine, for as long as the policy lets the store take. A begin whose effect is not known is disowned.
 async fn begin(gate: &Gate, request: &BeginRequest, policy: &Policy) -> Result<Verdict, Refusal> {
-    if gate.executions.is_draining() {
+    if gate.executions.takes_no_more() {
         return judge(gate, request, policy).await;
     }
     let error = match timeout(policy.store_timeout, gate.engine.begin(request, policy)).await {
@@ -139,7 +139,8 @@ async fn begin(gate: &Gate, request: &BeginRequest, policy: &Policy) -> Result<V
     Err(Refusal::of(error.problem()))
 }
 
-/// Nothing new begins during a drain, protected or not; what was executed before is still answered.
+/// Nothing new begins during a drain or under too much load, protected or not; what was executed before is still
+/// answered.
 async fn judge(gate: &Gate, request: &BeginRequest, policy: &Policy) -> Result<Verdict, Refusal> {
     match timeout(policy.store_timeout, gate.engine.judge(request)).await {
         Ok(Ok(Some(verdict))) => Ok(verdict),
@@ -153,6 +154,7 @@ async fn judge(gate: &Gate, request: &BeginRequest, policy: &Policy) -> Result<V
 /// lease would have lapsed anyway.
 fn disown(gate: &Gate, request: &BeginRequest, lease: Duration, store_timeout: Duration) {
     let (engine, id, owner) = (gate.engine.clone(), request.id, request.owner);
+    let executions = gate.executions.clone();
     gate.executions.spawn(async move {
         let disowning = async {
             while !matches!(
@@ -162,9 +164,12 @@ fn disown(gate: &Gate, request: &BeginRequest, lease: Duration, store_timeout: D
                 sleep(DISOWN_PAUSE).await;
             }
         };
-        if timeout(lease, disowning).await.is_err() {
-            tracing::warn!(record = %id, "a begin whose effect is not known could not be undone");
+        tokio::select! {
+            () = disowning => return,
+            () = sleep(lease) => {}
+            () = executions.draining() => {}
         }
+        tracing::warn!(record = %id, "a begin whose effect is not known could not be undone");
     });
 }
 
@@ -183,13 +188,7 @@ impl<S> Execution<S, S::Error>
 where
     S: Inner,
 {
-    async fn start(mut self, attempt: Attempt<S>, begun: Instant) {
-        if !self.holding.make_sure(begun).await {
-            // Nothing was executed. If somebody took over, the caller is told what stands there instead.
-            let refusal = Box::new(Refusal::of(ProblemKind::Overloaded));
-            let unexecuted = self.holding.unexecuted();
-            return self.conclude(unexecuted, |_| Told::Refused(refusal)).await;
-        }
+    async fn start(mut self, mut attempt: Attempt<S>) {
         if self.holding.is_taken_over()
             && let OnUnknown::Reconcile(rule) = &self.policy.on_unknown
         {
@@ -200,12 +199,19 @@ where
                 return self.still_unknown().await;
             };
             let most = self.policy.response_bytes_max;
-            let asking = question.ask(attempt.inner.clone(), most);
+            let asking = question.ask(&mut attempt.inner, most);
             match self.holding.during(asking).await {
                 Ok(Reconciled::NotExecuted) => {}
                 Ok(Reconciled::Found(whole)) => return self.whole(*whole).await,
                 Ok(Reconciled::Unknown) | Err(_) => return self.still_unknown().await,
             }
+        }
+        // At the last moment: all that came before may have taken longer than the lease.
+        if !self.holding.make_sure().await {
+            // Nothing was executed. If somebody took over, the caller is told what stands there instead.
+            let refusal = Box::new(Refusal::of(ProblemKind::Overloaded));
+            let unexecuted = self.holding.unexecuted();
+            return self.conclude(unexecuted, |_| Told::Refused(refusal)).await;
         }
         let request = self.prepare(attempt.request);
         let exchange = exchange(attempt.inner, request, self.policy.response_bytes_max);
@@ -214,12 +220,14 @@ where
             Ok(Exchanged::Long(long)) => {
                 let class = self.class(&long.parts.status, &long.parts.headers);
                 let Self {
+                    gate,
                     policy,
+                    begin,
                     holding,
                     teller,
                     ..
                 } = self;
-                relay::relay(*long, class, &policy, holding, teller).await;
+                relay::relay(*long, class, &gate.engine, &begin, &policy, holding, teller).await;
             }
             Ok(Exchanged::Failed(failure)) => self.failed(failure).await,
             Ok(Exchanged::Error(error)) => {
@@ -241,6 +249,8 @@ where
         headers.remove(header::RANGE);
         headers.remove(header::EXPECT);
         headers.remove(header::TRANSFER_ENCODING);
+        // It could name, and so take away, what the request was judged by.
+        headers.remove(header::CONNECTION);
         if let Some(length) = http_body::Body::size_hint(request.body()).exact() {
             request
                 .headers_mut()
@@ -295,6 +305,10 @@ where
                     done,
                 )
             }
+            // A release would forget what was unknown before.
+            Class::Release if self.holding.is_taken_over() => {
+                (Ending::Unknown, Status::new(Became::Unknown))
+            }
             Class::Release => (Ending::Release, Status::new(Became::Released)),
             Class::Unknown => (Ending::Unknown, Status::new(Became::Unknown)),
         };
@@ -348,63 +362,29 @@ where
             ..
         } = self;
         let fence = holding.fence();
-        let mut concluding = std::pin::pin!(holding.conclude(ending));
-        match timeout(policy.complete_timeout, &mut concluding).await {
+        let told = |how| told(Made { fence, how });
+        let concluding = holding.conclude_or_enter(&gate.engine, &begin, &policy, ending);
+        let mut concluding = std::pin::pin!(concluding);
+        let told = match timeout(policy.complete_timeout, &mut concluding).await {
+            Ok(Concluded::Recorded { kept: true }) => told(How::Recorded),
+            Ok(Concluded::Recorded { kept: false }) => told(How::NotKept),
+            Ok(Concluded::Bypassed) => told(How::Bypassed),
+            Ok(Concluded::Stale { stands: None, .. } | Concluded::Failed) => told(How::Unrecorded),
             Ok(Concluded::Stale {
                 stands: Some(record),
                 at,
             }) => match gate.engine.verdict(record, &begin.fingerprint, at) {
-                Ok(verdict) => tell(teller, Told::Stands(verdict)),
-                Err(_unjudged) => tell(
-                    teller,
-                    told(Made {
-                        fence,
-                        how: How::Unrecorded,
-                    }),
-                ),
+                Ok(verdict) => Told::Stands(verdict),
+                Err(_unjudged) => told(How::Unrecorded),
             },
-            Ok(Concluded::Recorded { kept: true }) => tell(
-                teller,
-                told(Made {
-                    fence,
-                    how: How::Recorded,
-                }),
-            ),
-            Ok(Concluded::Recorded { kept: false }) => tell(
-                teller,
-                told(Made {
-                    fence,
-                    how: How::NotKept,
-                }),
-            ),
-            Ok(Concluded::Bypassed) => tell(
-                teller,
-                told(Made {
-                    fence,
-                    how: How::Bypassed,
-                }),
-            ),
-            Ok(Concluded::Stale { stands: None, .. } | Concluded::Failed) => {
-                tell(
-                    teller,
-                    told(Made {
-                        fence,
-                        how: How::Unrecorded,
-                    }),
-                );
-            }
             Err(_elapsed) => {
                 tracing::error!(record = %begin.id, "an outcome is not recorded yet; the caller has its answer");
-                tell(
-                    teller,
-                    told(Made {
-                        fence,
-                        how: How::Unrecorded,
-                    }),
-                );
+                tell(teller, told(How::Unrecorded));
                 concluding.await;
+                return;
             }
-        }
+        };
+        tell(teller, told);
     }
 }
 

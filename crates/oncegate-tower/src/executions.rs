@@ -41,9 +41,14 @@ impl Executions {
         self.tasks.len()
     }
 
-    /// Whether new keyed requests are to be refused.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.is_cancelled()
+    /// Whether requests that would execute are to be refused: a drain has begun, or too much is under way.
+    pub(crate) fn takes_no_more(&self) -> bool {
+        self.draining.is_cancelled() || self.tasks.len() > EXECUTIONS_MAX
+    }
+
+    /// Resolves when a drain begins.
+    pub(crate) async fn draining(&self) {
+        self.draining.cancelled().await;
     }
 
     /// Resolves when an execution must mark its key unknown and end.
@@ -65,6 +70,9 @@ impl Executions {
         Drained::GaveUp { executions }
     }
 }
+
+/// Executions under way in one process. Their callers may be gone, so nothing else bounds them.
+pub const EXECUTIONS_MAX: usize = 8_192;
 
 /// How long the last marks may take after a drain has given up.
 const MARKING_TIMEOUT: Duration = Duration::from_secs(2);

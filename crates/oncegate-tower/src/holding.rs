@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use oncegate::clock::Timestamp;
-use oncegate::engine::{Bypass, Claim, ClaimError, Lease, Renewal};
+use oncegate::engine::{BeginRequest, Bypass, Claim, ClaimError, Lease};
 use oncegate::record::{Fence, Record, Retention};
 use oncegate::store::{Stamped, StoreErrorKind, Update};
-use oncegate::{Policy, StoredResponse};
+use oncegate::{Engine, Policy, StoredResponse};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::executions::Executions;
+use crate::keeper::Keeper;
 
 /// The right to execute: a claim, or the permission to go without one while the store is down.
 #[derive(Debug)]
@@ -27,10 +28,11 @@ pub(crate) enum Holder {
 #[derive(Debug)]
 pub(crate) struct Holding {
     holder: Holder,
+    /// Renews the claim's lease; nothing to renew without a claim.
+    keeper: Option<Keeper>,
     executions: Executions,
     store_timeout: Duration,
     deadline: Instant,
-    renew_at: Instant,
 }
 
 /// Why work under a claim was broken off.
@@ -51,6 +53,16 @@ pub(crate) enum Ending {
     },
     Release,
     Unknown,
+}
+
+impl Ending {
+    /// The outcome that it records, if it does.
+    pub(crate) fn response(&self) -> Option<StoredResponse> {
+        match self {
+            Self::Complete { response, .. } => Some(response.clone()),
+            Self::Release | Self::Unknown => None,
+        }
+    }
 }
 
 /// What the store made of the end of a claim.
@@ -81,17 +93,21 @@ impl Holding {
         policy: &Policy,
         executions: Executions,
     ) -> Self {
-        let renew_at = match &holder {
-            Holder::Claim(claim) => begun + claim.renew_after(),
-            Holder::Bypass(_) => far_from(begun),
+        let keeper = match &holder {
+            Holder::Claim(claim) => Some(Keeper::new(
+                claim.lease().clone(),
+                begun,
+                policy.store_timeout,
+            )),
+            Holder::Bypass(_) => None,
         };
-        let deadline = begun + policy.upstream_timeout;
         Self {
             holder,
+            keeper,
             executions,
             store_timeout: policy.store_timeout,
-            deadline,
-            renew_at,
+            // From now on: how long the store took is not the upstream's time.
+            deadline: Instant::now() + policy.upstream_timeout,
         }
     }
 
@@ -121,62 +137,73 @@ impl Holding {
 
     /// Makes sure that the lease still stands before anything is executed. A process that was stopped for longer
     /// than its lease must not go on as if nothing had happened: somebody may have taken over.
-    pub(crate) async fn make_sure(&mut self, begun: Instant) -> bool {
-        let Holder::Claim(claim) = &mut self.holder else {
-            return true;
-        };
-        if begun.elapsed() < claim.trusted_for() {
-            return true;
+    pub(crate) async fn make_sure(&mut self) -> bool {
+        match &mut self.keeper {
+            Some(keeper) => keeper.make_sure().await,
+            None => true,
         }
-        let asked_at = Instant::now();
-        let held = matches!(
-            timeout(self.store_timeout, claim.renew()).await,
-            Ok(Ok(Renewal::Held))
-        );
-        self.renew_at = asked_at + claim.renew_after();
-        held
     }
 
     /// Runs `work`, renewing the claim meanwhile. If it is interrupted, `work` is dropped where it stands.
     pub(crate) async fn during<F: Future>(&mut self, work: F) -> Result<F::Output, Interrupted> {
-        let executions = self.executions.clone();
         let deadline = self.deadline;
-        let mut work = std::pin::pin!(work);
+        self.until(work, sleep_until(deadline)).await
+    }
+
+    /// Runs `work` that waits for the caller: its time is the caller's, and does not count for the execution.
+    pub(crate) async fn while_caller<F: Future>(
+        &mut self,
+        work: F,
+    ) -> Result<F::Output, Interrupted> {
+        let started = Instant::now();
+        let output = self.until(work, std::future::pending()).await;
+        self.deadline += started.elapsed();
+        output
+    }
+
+    async fn until<F: Future>(
+        &mut self,
+        work: F,
+        deadline: impl Future<Output = ()>,
+    ) -> Result<F::Output, Interrupted> {
+        let executions = &self.executions;
+        let keeping = async {
+            match &mut self.keeper {
+                Some(keeper) => keeper.keep().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            output = &mut work => Ok(output),
+            // First, or work that is always ready would never let it renew.
+            never = keeping => match never {},
+            output = work => Ok(output),
             () = executions.given_up() => Err(Interrupted::GaveUp),
-            () = sleep_until(deadline) => Err(Interrupted::TimedOut),
-            // A renewal that is dropped half-way may have had its effect: it is tried again the next time.
-            () = self.keep() => Err(Interrupted::TimedOut),
+            () = deadline => Err(Interrupted::TimedOut),
         }
     }
 
-    /// Renews whenever it is time, and never ends.
-    async fn keep(&mut self) {
-        loop {
-            sleep_until(self.renew_at).await;
-            self.renew_at = self.renew().await;
-        }
-    }
-
-    /// Renews once, and says when the next renewal is due.
-    async fn renew(&mut self) -> Instant {
-        let now = Instant::now();
-        let Holder::Claim(claim) = &mut self.holder else {
-            return far_from(now);
+    /// Ends the claim under which `begin` was executed. If its record is gone, released by somebody who did not know
+    /// the outcome, that is entered again, unless something else stands there by now.
+    pub(crate) async fn conclude_or_enter(
+        self,
+        engine: &Engine,
+        begin: &BeginRequest,
+        policy: &Policy,
+        ending: Ending,
+    ) -> Concluded {
+        let outcome = ending.response();
+        let concluded = self.conclude(ending).await;
+        let (Concluded::Stale { stands: None, .. }, Some(outcome)) = (&concluded, outcome) else {
+            return concluded;
         };
-        match timeout(self.store_timeout, claim.renew()).await {
-            Ok(Ok(Renewal::Held)) => now + claim.renew_after(),
-            Ok(Ok(Renewal::Lost)) => {
-                tracing::warn!(record = %claim.id(), "the claim was taken over while its execution went on");
-                far_from(now)
+        let entering = engine.record_late(begin, policy, outcome);
+        match timeout(policy.store_timeout, entering).await {
+            Ok(Ok(true)) => Concluded::Recorded { kept: true },
+            Ok(Ok(false) | Err(_)) | Err(_) => {
+                tracing::error!(record = %begin.id, "an outcome has no record any more and could not be entered");
+                concluded
             }
-            Ok(Err(error)) => {
-                tracing::warn!(record = %claim.id(), error = &error as &dyn std::error::Error, "a renewal failed");
-                now + RETRY_AFTER_MAX.min(claim.renew_after())
-            }
-            Err(_elapsed) => now + RETRY_AFTER_MAX.min(claim.renew_after()),
         }
     }
 
@@ -211,6 +238,7 @@ async fn conclude_claim(
     store_timeout: Duration,
 ) -> Concluded {
     let mut kept = true;
+    let mut was_full = false;
     let mut pause = RETRY_AFTER_MIN;
     loop {
         let lease = claim.lease().clone();
@@ -236,10 +264,11 @@ async fn conclude_claim(
         if !kind.may_pass() {
             return Concluded::Failed;
         }
-        if kept && kind == StoreErrorKind::Full {
+        if kept && was_full && kind == StoreErrorKind::Full {
             (ending, kept) = without_body(ending);
-            continue;
         }
+        // The first time it may be another's body that did not fit into a common commit.
+        was_full |= kind == StoreErrorKind::Full;
         sleep(pause).await;
         pause = (pause * 2).min(RETRY_AFTER_MAX);
         // A lease that lapses meanwhile makes nobody stale, but lets others take over.
@@ -319,10 +348,6 @@ async fn record_bypassed(bypass: Bypass, ending: Ending, store_timeout: Duration
         Ok(Ok(())) => {}
         Ok(Err(_)) | Err(_) => tracing::warn!("an unprotected execution could not be recorded"),
     }
-}
-
-fn far_from(now: Instant) -> Instant {
-    now + Duration::from_secs(365 * 24 * 60 * 60)
 }
 
 const RETRY_AFTER_MIN: Duration = Duration::from_millis(20);

@@ -13,7 +13,9 @@ mod executions;
 mod failure;
 mod gate;
 mod holding;
+
 mod inner;
+mod keeper;
 mod layer;
 mod observer;
 mod pages;
@@ -28,7 +30,7 @@ mod upload;
 mod waiting;
 
 pub use body::{Body, BoxError};
-pub use executions::Drained;
+pub use executions::{Drained, EXECUTIONS_MAX};
 pub use failure::{Failure, Keyed};
 pub use gate::{Oncegate, Settings};
 pub use inner::{AnyBody, Inner};

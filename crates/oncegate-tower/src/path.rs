@@ -6,7 +6,8 @@
 //!
 //! Deliberately absent: rewriting. The upstream gets the path as the client wrote it, and so does
 //! the fingerprint. Letter case and a slash at the end are left alone: `/Payments` and `/payments/`
-//! are other paths, here as in HTTP.
+//! are other paths, here as in HTTP. Parameters (`/payments;v=1`) are dropped, as servlet containers
+//! do before they route.
 //!
 //! ```
 //! use oncegate_tower::path::normal_path;
@@ -27,7 +28,7 @@ use std::borrow::Cow;
     reason = "plain data: the two answers of `normal_path`"
 )]
 pub struct NormalPath<'p> {
-    /// Percent-decoded, without dot segments and without empty segments.
+    /// Percent-decoded, without dot segments, empty segments and parameters (`;v=1`).
     pub path: Cow<'p, str>,
     /// Whether another program may read the raw path as another one.
     pub changed: bool,
@@ -58,7 +59,9 @@ pub fn normal_path(raw: &str) -> NormalPath<'_> {
 /// True only if nothing has to be done; most paths are like that and cost no allocation.
 fn is_normal(raw: &str) -> bool {
     let bytes = raw.as_bytes();
-    !bytes.iter().any(|byte| matches!(byte, b'%' | b'\\' | 0))
+    !bytes
+        .iter()
+        .any(|byte| matches!(byte, b'%' | b'\\' | b';' | 0))
         && !bytes.windows(2).any(|pair| matches!(pair, b"//" | b"/."))
 }
 
@@ -93,7 +96,7 @@ fn decode(raw: &[u8]) -> (Vec<u8>, bool) {
     (decoded, ambiguous)
 }
 
-/// Resolves dot segments and merges empty ones, and says whether there were any.
+/// Drops parameters, resolves dot segments and merges empty ones, and says whether there were any.
 fn resolve(decoded: &[u8]) -> (Vec<u8>, bool) {
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut changed = false;
@@ -106,15 +109,17 @@ fn resolve(decoded: &[u8]) -> (Vec<u8>, bool) {
             .split(|byte| *byte == b';')
             .next()
             .unwrap_or(segment);
-        match (name, segment) {
-            (b".", _) => changed = true,
-            (b"..", _) => {
+        // So does the match, and a path that has parameters can be read in two ways.
+        changed |= name.len() < segment.len();
+        match name {
+            b"." => changed = true,
+            b".." => {
                 kept.pop();
                 changed = true;
             }
-            (_, b"") => changed |= !is_last,
-            (_, _) => {
-                kept.push(segment);
+            b"" => changed |= !is_last,
+            _ => {
+                kept.push(name);
                 continue;
             }
         }
@@ -170,7 +175,6 @@ mod tests {
             ("/Payments", "/Payments"),
             ("/.well-known/idempotency", "/.well-known/idempotency"),
             ("/a/..b/.c/...", "/a/..b/.c/..."),
-            ("/a;v=1/b", "/a;v=1/b"),
             ("/a%20b", "/a b"),
             ("/caf%C3%A9", "/caf\u{e9}"),
             ("/caf%c3%a9", "/caf\u{e9}"),
@@ -201,6 +205,12 @@ mod tests {
             ("/a/.%2e/payments", "/payments"),
             ("/a/..;/payments", "/payments"),
             ("/a/..;x=1/payments", "/payments"),
+            ("/a;v=1/b", "/a/b"),
+            ("/payments;jsessionid=1", "/payments"),
+            ("/payments;", "/payments"),
+            ("/payments%3Bv=1", "/payments"),
+            ("/payments/;v=1", "/payments/"),
+            ("/;v=1/payments", "/payments"),
             ("//payments", "/payments"),
             ("/payments//1", "/payments/1"),
             ("/payments//", "/payments/"),

@@ -41,6 +41,10 @@ impl Question {
         rule: &Reconcile,
         scope: &ScopeRules,
     ) -> Option<Self> {
+        // As a path segment these two lead elsewhere, encoded or not: the answer would be about another resource.
+        if matches!(key, "." | "..") {
+            return None;
+        }
         let path = rule.get.replace("{key}", &percent_encoded(key));
         let mut parts = request.uri().clone().into_parts();
         parts.path_and_query = Some(path.parse().ok()?);
@@ -66,13 +70,12 @@ impl Question {
         })
     }
 
-    /// Asks, and asks again if nothing was found: the execution may just be ending.
-    pub(crate) async fn ask<S: Inner>(self, inner: S, response_bytes_max: u64) -> Reconciled {
+    /// Asks, and asks again if nothing was found: the execution may just be ending. `inner` is ready, and is ready
+    /// again if it is to execute: two at once could wait for each other's place.
+    pub(crate) async fn ask<S: Inner>(self, inner: &mut S, response_bytes_max: u64) -> Reconciled {
         for look in 1..=LOOKS {
-            let mut ready = inner.clone();
-            if poll_fn(|cx| ready.poll_ready(cx)).await.is_err() {
-                return Reconciled::Unknown;
-            }
+            let next = inner.clone();
+            let ready = std::mem::replace(inner, next);
             match exchange(ready, self.request(), response_bytes_max).await {
                 Exchanged::Whole(mut whole) if whole.parts.status.is_success() => {
                     whole.parts.status = self.status;
@@ -84,6 +87,9 @@ impl Question {
                 | Exchanged::Failed(_)
                 | Exchanged::Error(_)
                 | Exchanged::Panicked => return Reconciled::Unknown,
+            }
+            if poll_fn(|cx| inner.poll_ready(cx)).await.is_err() {
+                return Reconciled::Unknown;
             }
             if look < LOOKS {
                 sleep(PAUSE).await;

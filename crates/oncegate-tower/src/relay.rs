@@ -11,7 +11,8 @@ use http::Response;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use oncegate::classify::Class;
-use oncegate::{Policy, StoredResponse};
+use oncegate::engine::BeginRequest;
+use oncegate::{Engine, Policy, StoredResponse};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -26,6 +27,8 @@ use crate::status::{Became, Status};
 pub(crate) async fn relay<S, E, B>(
     long: Long<B>,
     class: Class,
+    engine: &Engine,
+    begin: &BeginRequest,
     policy: &Policy,
     mut holding: Holding,
     teller: Teller<S, E>,
@@ -43,7 +46,8 @@ pub(crate) async fn relay<S, E, B>(
             response: StoredResponse::not_kept(parts.status, &parts.headers),
             retention: policy.completed(),
         },
-        Class::Release => Ending::Release,
+        // A release would forget what was unknown before.
+        Class::Release => holding.unexecuted(),
         Class::Unknown => Ending::Unknown,
     };
     let (sender, body) = Body::relayed(length.map_or_else(SizeHint::default, SizeHint::with_exact));
@@ -62,7 +66,8 @@ pub(crate) async fn relay<S, E, B>(
         holding.conclude(Ending::Unknown).await;
         return;
     }
-    let mut concluding = std::pin::pin!(holding.conclude(ending));
+    let concluding = holding.conclude_or_enter(engine, begin, policy, ending);
+    let mut concluding = std::pin::pin!(concluding);
     match timeout(policy.complete_timeout, &mut concluding).await {
         Ok(Concluded::Recorded { .. } | Concluded::Bypassed) => listener.finish().await,
         Ok(Concluded::Stale { .. } | Concluded::Failed) => drop(listener),
@@ -82,6 +87,7 @@ fn status(class: Class, holding: &Holding) -> Status {
             kept: Some(false),
             ..Status::new(Became::Executed)
         },
+        Class::Release if holding.is_taken_over() => Status::new(Became::Unknown),
         Class::Release => Status::new(Became::Released),
         Class::Unknown => Status::new(Became::Unknown),
     };
@@ -149,7 +155,7 @@ impl Listener {
             return Ok(());
         };
         let sending = timeout(STALL_TIMEOUT, sender.send(Piece::Frame(frame)));
-        if !matches!(holding.during(sending).await?, Ok(Ok(()))) {
+        if !matches!(holding.while_caller(sending).await?, Ok(Ok(()))) {
             self.sender = None;
         }
         Ok(())

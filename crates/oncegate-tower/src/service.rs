@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::{Either, select};
 use http::request::Parts;
-use http::{Method, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use oncegate::engine::BeginRequest;
 use oncegate::hash::RecordId;
 use oncegate::policy::{InFlight, StoreDown};
@@ -69,6 +69,7 @@ where
         let (mut parts, body) = request.into_parts();
         status::scrub(&mut parts.headers);
         drop_upgrade(&mut parts);
+        join_cookies(&mut parts.headers);
         let gate = self.gate.clone();
         match Route::of(&parts, &gate, &*self.policies) {
             Route::Pass => Box::pin(pass(inner, parts, body, gate)),
@@ -93,6 +94,22 @@ fn drop_upgrade(parts: &mut Parts) {
     if parts.method != Method::GET && parts.method != Method::CONNECT {
         parts.headers.remove(header::UPGRADE);
         parts.headers.remove("http2-settings");
+    }
+}
+
+/// HTTP/2 sends cookies in crumbs, HTTP/1 in one line (RFC 9113, 8.2.3): whose key it is must not hang on that.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(_second)) = (lines.next(), lines.next()) else {
+        return;
+    };
+    let mut joined = first.as_bytes().to_vec();
+    for crumb in headers.get_all(header::COOKIE).iter().skip(1) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(header::COOKIE, joined);
     }
 }
 
@@ -136,6 +153,12 @@ where
         about,
     } = *keyed;
     let fingerprinter = gate.engine.fingerprinter(&parts, &policy.fingerprint);
+    // A caller that waits to be told to go on is not told so for nothing.
+    if parts.headers.contains_key(header::EXPECT)
+        && let Err(problem) = look_before_spooling(&gate, &policy, id).await
+    {
+        return Ok(gate.answers.refuse(&asked, &Refusal::new(problem)));
+    }
     let before_spool = Box::pin(look_before_spooling(&gate, &policy, id));
     let uploaded = upload::take_in(
         body,

@@ -109,11 +109,12 @@ pub(crate) fn downstream(headers: &HeaderMap) -> Option<Downstream> {
     let status = headers.get(IDEMPOTENCY_STATUS)?.to_str().ok()?;
     let token = status.split(';').next().unwrap_or_default().trim();
     Some(match (token, problem_slug(headers)) {
-        (_, Some("in-flight" | "still-running")) => Downstream::StillAtWork,
-        ("unknown", _) | (_, Some("outcome-unknown" | "upstream-outcome-unknown")) => {
+        ("refused" | "unknown", Some("in-flight" | "still-running")) => Downstream::StillAtWork,
+        ("unknown", _) | ("refused", Some("outcome-unknown" | "upstream-outcome-unknown")) => {
             Downstream::Unknown
         }
         ("refused", _) => Downstream::Refused,
+        ("released", _) => Downstream::Released,
         (_, _) => Downstream::Outcome,
     })
 }
@@ -170,6 +171,8 @@ mod tests {
             Downstream::Unknown,
         );
         check_downstream("refused", "mismatch", Downstream::Refused);
+        check_downstream("released;fence=\"1\"", "x", Downstream::Released);
+        check_downstream("executed", "in-flight", Downstream::Outcome);
         check_downstream("executed;fence=\"1\"", "x", Downstream::Outcome);
         assert_eq!(downstream(&HeaderMap::new()), None);
     }

@@ -54,7 +54,9 @@ pub fn classify(
         (Some(DeclaredOutcome::Final), _) => Class::Keep,
         (Some(DeclaredOutcome::Transient), _) => Class::Release,
         (Some(DeclaredOutcome::Unknown), _) | (None, Some(Downstream::Unknown)) => Class::Unknown,
-        (None, Some(Downstream::StillAtWork | Downstream::Refused)) => Class::Release,
+        (None, Some(Downstream::StillAtWork | Downstream::Refused | Downstream::Released)) => {
+            Class::Release
+        }
         (None, Some(Downstream::Outcome) | None) => by_status(status, policy),
     }
 }
@@ -67,6 +69,8 @@ pub enum Downstream {
     StillAtWork,
     /// Any other refusal: it ran nothing, and would poison our key.
     Refused,
+    /// An outcome that it did not keep: its key is free, and so is ours.
+    Released,
     /// It does not know the outcome.
     Unknown,
     /// An outcome like any other.
@@ -168,6 +172,7 @@ mod tests {
         };
         assert_eq!(behind(Downstream::StillAtWork), Class::Release);
         assert_eq!(behind(Downstream::Refused), Class::Release);
+        assert_eq!(behind(Downstream::Released), Class::Release);
         assert_eq!(behind(Downstream::Unknown), Class::Unknown);
         assert_eq!(behind(Downstream::Outcome), Class::Keep);
     }

@@ -3,7 +3,7 @@
 //! What it promises: nothing executes without a [`Claim`], and a claim comes from here alone. What it does not do:
 //! sleep, spawn, open sockets or read a clock. Whoever holds a claim renews it when [`Claim::renew_after`] says so.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -46,6 +46,8 @@ pub struct BeginRequest {
     pub fingerprint: Fingerprint,
     /// What people are shown.
     pub about: About,
+    /// Set once the store has said what stands there.
+    answered: OnceLock<()>,
 }
 
 impl BeginRequest {
@@ -57,6 +59,7 @@ impl BeginRequest {
             owner: OwnerId::random(),
             fingerprint,
             about,
+            answered: OnceLock::new(),
         }
     }
 }
@@ -205,48 +208,27 @@ impl Engine {
         request: &BeginRequest,
         policy: &Policy,
     ) -> Result<Verdict, EngineError> {
-        match self.begin_with_store(request, policy).await {
-            // A store that answers "this cannot be read" is not down: the key may be completed.
-            Err(EngineError::Store(error)) if error.kind().may_pass() => self
-                .bypass(request, policy)
-                .ok_or(EngineError::Store(error)),
-            judged => judged,
-        }
-    }
-
-    /// What the policy allows when the store failed, or did not answer in time: an execution without a claim, or
-    /// nothing. The one place that mints a [`Bypass`].
-    #[must_use]
-    pub fn bypass(&self, request: &BeginRequest, policy: &Policy) -> Option<Verdict> {
-        (policy.store_down == StoreDown::Execute).then(|| {
-            let new = Self::new_record(request, policy);
-            Verdict::Bypass(Bypass {
-                engine: self.clone(),
-                new,
-            })
-        })
-    }
-
-    async fn begin_with_store(
-        &self,
-        request: &BeginRequest,
-        policy: &Policy,
-    ) -> Result<Verdict, EngineError> {
         for _ in 0..BEGIN_ROUNDS_MAX {
-            let inserted = self
-                .0
-                .store
-                .insert(Self::new_record(request, policy))
-                .await?;
+            let inserted = match self.0.store.insert(Self::new_record(request, policy)).await {
+                Ok(inserted) => inserted,
+                // A store that answers "this cannot be read" is not down: the key may be completed.
+                Err(error) if error.kind().may_pass() => {
+                    return self
+                        .bypass(request, policy)
+                        .ok_or(EngineError::Store(error));
+                }
+                Err(error) => return Err(EngineError::Store(error)),
+            };
+            // From here on the store has spoken: whatever fails now, it is not "unreachable at the claim".
+            let _first_time_or_not = request.answered.set(());
             let record = match inserted.value {
                 Insert::Created(record) => {
                     return Ok(Verdict::Execute(self.claim(&record, policy, false)));
                 }
                 Insert::Exists(record) => record,
             };
-            let unknown =
-                decide::judge(&record, &request.fingerprint, inserted.at) == Judgement::Unknown;
-            if !unknown || policy.on_unknown == OnUnknown::Refuse {
+            let judgement = decide::judge(&record, &request.fingerprint, inserted.at);
+            if judgement != Judgement::Unknown || policy.on_unknown == OnUnknown::Refuse {
                 return self.verdict(record, &request.fingerprint, inserted.at);
             }
             // A take-over that lost, or whose record is gone, begins anew: it never executes unclaimed (M-23).
@@ -255,6 +237,62 @@ impl Engine {
             }
         }
         Err(EngineError::Contended)
+    }
+
+    /// What the policy allows when the store failed, or did not answer in time: an execution without a claim, or
+    /// nothing. Nothing, too, if the store did say what stands there. The one place that mints a [`Bypass`].
+    #[must_use]
+    pub fn bypass(&self, request: &BeginRequest, policy: &Policy) -> Option<Verdict> {
+        let unreachable = request.answered.get().is_none();
+        (unreachable && policy.store_down == StoreDown::Execute).then(|| {
+            let new = Self::new_record(request, policy);
+            Verdict::Bypass(Bypass {
+                engine: self.clone(),
+                new,
+            })
+        })
+    }
+
+    /// Records an outcome whose record is gone: released by somebody who did not know it. Late truth beats not
+    /// knowing, as long as nothing else stands there; false if something does.
+    ///
+    /// # Errors
+    /// If the store failed.
+    pub async fn record_late(
+        &self,
+        request: &BeginRequest,
+        policy: &Policy,
+        response: StoredResponse,
+    ) -> Result<bool, StoreError> {
+        self.enter(
+            Self::new_record(request, policy),
+            response,
+            policy.completed(),
+        )
+        .await
+    }
+
+    /// Claims and completes in one go, where nothing stands.
+    async fn enter(
+        &self,
+        new: NewRecord,
+        response: StoredResponse,
+        retention: Retention,
+    ) -> Result<bool, StoreError> {
+        let (id, owner) = (new.id, new.owner);
+        let Insert::Created(_) = self.0.store.insert(new).await?.value else {
+            return Ok(false);
+        };
+        let expect = Expect {
+            owner,
+            revision: None,
+        };
+        let change = Change::Complete {
+            response,
+            retention,
+        };
+        let update = self.0.store.update(id, expect, change).await?;
+        Ok(matches!(update.value, Update::Applied(_)))
     }
 
     async fn take_over(
@@ -505,11 +543,10 @@ impl Claim {
         self.lease.renew_after()
     }
 
-    /// How long the lease may be believed in without asking the store, counted from *before* the step that set
-    /// it was started: the lease less a margin for clocks that do not run alike.
+    /// As [`Lease::trusted_for`].
     #[must_use]
     pub fn trusted_for(&self) -> Duration {
-        self.lease.lasts - self.lease.lasts / 10
+        self.lease.trusted_for()
     }
 
     /// Pushes the lease's end forward.
@@ -566,6 +603,19 @@ impl Claim {
 }
 
 impl Lease {
+    /// The record that is claimed.
+    #[must_use]
+    pub const fn id(&self) -> RecordId {
+        self.id
+    }
+
+    /// How long the lease may be believed in without asking the store, counted from *before* the step that set
+    /// it was started: the lease less a margin for clocks that do not run alike.
+    #[must_use]
+    pub fn trusted_for(&self) -> Duration {
+        self.lasts - self.lasts / 10
+    }
+
     /// When to renew, counted from the claim or the last renewal.
     #[must_use]
     pub fn renew_after(&self) -> Duration {
@@ -623,26 +673,7 @@ impl Bypass {
         retention: Retention,
     ) -> Result<(), StoreError> {
         let Self { engine, new } = self;
-        let (id, owner) = (new.id, new.owner);
-        if let Insert::Created(_) = engine.0.store.insert(new).await?.value {
-            let expect = Expect {
-                owner,
-                revision: None,
-            };
-            engine
-                .0
-                .store
-                .update(
-                    id,
-                    expect,
-                    Change::Complete {
-                        response,
-                        retention,
-                    },
-                )
-                .await?;
-        }
-        Ok(())
+        engine.enter(new, response, retention).await.map(drop)
     }
 }
 

@@ -140,7 +140,6 @@ impl MemoryStore {
         )
     }
 
-    /// One step: one shard. A shard is looked at whole, because a map has no place to go on from.
     /// One step: one shard, or as much of it as `limit` allows; then the next step takes the same one again. A shard
     /// is looked at whole, because a map has no place to go on from.
     fn purge_now(&self, limit: usize) -> Stamped<Purged> {

@@ -189,11 +189,11 @@ fn is_always_kept(name: &HeaderName) -> bool {
 fn head(status: StatusCode, kept: bool, origin: Option<&HeaderValue>) -> Vec<u8> {
     let mut buffer = vec![ENCODING_VERSION, u8::from(kept)];
     buffer.extend_from_slice(&status.as_u16().to_be_bytes());
-    put_field(
-        &mut buffer,
-        origin.map_or(&[][..], HeaderValue::as_bytes),
-        2,
-    );
+    // An origin that does not fit is none: its CORS headers are then replayed to nobody.
+    let origin = origin
+        .map(HeaderValue::as_bytes)
+        .filter(|origin| origin.len() <= ORIGIN_BYTES_MAX);
+    put_field(&mut buffer, origin.unwrap_or_default(), 2);
     buffer
 }
 
@@ -216,6 +216,11 @@ fn put_fields<'a>(
 /// `bytes` behind their length in `width` bytes, big-endian.
 fn put_field(buffer: &mut Vec<u8>, bytes: &[u8], width: usize) {
     let length = (bytes.len() as u64).to_be_bytes();
+    // Money: a length that was cut off would make the stored answer unreadable.
+    assert!(
+        length[..8 - width].iter().all(|byte| *byte == 0),
+        "a field fits its length"
+    );
     buffer.extend_from_slice(&length[8 - width..]);
     buffer.extend_from_slice(bytes);
 }
@@ -271,6 +276,8 @@ impl<'a> Reader<'a> {
 }
 
 const ENCODING_VERSION: u8 = 1;
+/// The longest `Origin` that is stored; no browser sends one as long.
+const ORIGIN_BYTES_MAX: usize = 4_096;
 
 const HOP_BY_HOP: [&str; 9] = [
     "connection",
@@ -374,6 +381,15 @@ mod tests {
         let parts = stored.without_body().unwrap().parts().unwrap();
         assert!(!parts.kept && parts.body.is_empty());
         assert_eq!(parts.headers, headers(&[("location", "/p/1")]));
+    }
+
+    #[test]
+    fn an_origin_of_absurd_length_does_not_make_the_answer_unreadable() {
+        let origin = HeaderValue::try_from("x".repeat(70_000)).unwrap();
+        let none = HeaderMap::new();
+        let stored = StoredResponse::kept(StatusCode::OK, &none, Some(&origin), b"body", &none);
+        let parts = stored.parts().unwrap();
+        assert_eq!((parts.origin, &parts.body[..]), (None, &b"body"[..]));
     }
 
     #[test]

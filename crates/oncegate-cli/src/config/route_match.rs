@@ -68,7 +68,7 @@ fn check_pattern(pattern: &str) -> Result<(), Refusal> {
         ));
     }
     if normal_path(pattern).changed {
-        let hint = "paths are matched without `.`, `..`, `\\` and empty segments";
+        let hint = "paths are matched without `.`, `..`, `;`, `\\` and empty segments";
         return Err(Refusal::new(&format!("the pattern `{pattern}` never matches")).hint(hint));
     }
     Router::new()

@@ -197,7 +197,8 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-const END_TO_END: [&str; 11] = [
+/// What `Connection` cannot make a header about one hop: what a request was judged by, and what an answer is kept for.
+const END_TO_END: [&str; 20] = [
     "host",
     "authorization",
     "cookie",
@@ -209,6 +210,15 @@ const END_TO_END: [&str; 11] = [
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
+    "x-api-key",
+    "api-key",
+    "content-language",
+    "content-disposition",
+    "content-location",
+    "location",
+    "etag",
+    "last-modified",
+    "vary",
 ];
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

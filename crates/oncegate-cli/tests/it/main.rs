@@ -33,6 +33,9 @@ mod passing;
 mod secrets;
 #[cfg(test)]
 mod start;
+mod tidy;
+#[cfg(test)]
+mod transport;
 #[cfg(test)]
 mod unknown;
 #[cfg(test)]

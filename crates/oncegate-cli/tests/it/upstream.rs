@@ -1,5 +1,7 @@
 //! An origin that is down, slow, or does anything but answer well.
 
+use std::time::Duration;
+
 use crate::harness::{Act, Gate, Origin, Stage, pay, poll_until};
 
 /// M-28: nothing was sent, so the key is free and the retry executes.
@@ -30,27 +32,29 @@ async fn an_upstream_that_is_down_leaves_the_key_free() {
     assert_eq!(back.executions("early-bird"), 1);
 }
 
-/// M-28: past `answer_timeout` the caller is told that it runs; the execution goes on and is kept.
+/// M-28: past `answer_timeout` the caller is told that it runs; the execution goes on and is kept. A duplicate whose
+/// look-up takes that long is told the same.
 #[tokio::test]
 async fn a_slow_upstream_is_still_running_and_then_replayed() {
     let stage = Stage::new().await;
-    let proxy = stage.proxy().set("answer_timeout=200ms").start().await;
+    let proxy = stage.proxy().set("answer_timeout=300ms").start().await;
     let gate = Gate::default();
     stage.origin.plan("slow", [Act::CreateBehind(gate.clone())]);
     let first = proxy.send(&pay("slow")).await;
     first.must_be_problem(504, "still-running", "maybe", "same-key");
     assert!(first.header("retry-after").is_some(), "{first:?}");
     assert_eq!(first.became(), "unknown");
-    proxy
-        .send(&pay("slow"))
+    let answer_but = async |passed_over: &[&str]| {
+        poll_until("another answer", || async {
+            let answer = proxy.send(&pay("slow")).await;
+            (!passed_over.contains(&answer.slug().as_str())).then_some(answer)
+        })
         .await
-        .must_be_problem(409, "in-flight", "maybe", "same-key");
+    };
+    let duplicate = answer_but(&["still-running"]).await;
+    duplicate.must_be_problem(409, "in-flight", "maybe", "same-key");
     gate.open();
-    let answer = poll_until("the end of the execution", || async {
-        let answer = proxy.send(&pay("slow")).await;
-        (answer.slug() != "in-flight").then_some(answer)
-    })
-    .await;
+    let answer = answer_but(&["still-running", "in-flight"]).await;
     assert_eq!(
         (answer.code(), answer.became()),
         (201, "replayed"),
@@ -64,7 +68,7 @@ async fn a_slow_upstream_is_still_running_and_then_replayed() {
 #[tokio::test]
 async fn an_execution_past_upstream_timeout_is_unknown() {
     let stage = Stage::new().await;
-    let proxy = stage.proxy().set("upstream_timeout=200ms").start().await;
+    let proxy = stage.proxy().set("upstream_timeout=1s").start().await;
     stage
         .origin
         .plan("hangs", [Act::CreateBehind(Gate::default())]);
@@ -248,32 +252,28 @@ async fn an_unkeyed_request_that_gets_no_answer_is_a_plain_502() {
     assert_eq!(stage.origin.book().len(), 1);
 }
 
-/// M-20, M-21: the lease is renewed while the execution runs, however short it is.
+/// M-20, M-21: the lease is renewed while the execution runs. If it were not, `reexecute` would run it once more.
 #[tokio::test]
-async fn an_execution_many_leases_long_stays_single() {
+async fn an_execution_five_leases_long_stays_single() {
     let stage = Stage::new().await;
-    let setup = stage
-        .proxy()
-        .set("lease=1s")
-        .set("store_timeout=200ms")
-        .set("on_unknown=reexecute");
-    let proxy = setup.start().await;
-    stage.origin.plan(
-        "long",
-        [Act::CreateAfter(std::time::Duration::from_secs(4))],
-    );
+    let setup = stage.proxy().set("lease=2s").set("store_timeout=1500ms");
+    let proxy = setup.set("on_unknown=reexecute").start().await;
+    stage
+        .origin
+        .plan("long", [Act::CreateAfter(Duration::from_secs(10))]);
     let request = pay("long");
-    let (first, ()) = tokio::join!(proxy.send(&request), async {
+    let (first, last) = tokio::join!(proxy.send(&request), async {
         stage.origin.executed("long").await;
-        while stage.origin.executions("long") == 1 {
+        poll_until("the end of the execution", || async {
             let duplicate = proxy.send(&request).await;
-            if duplicate.became() == "replayed" {
-                break;
-            }
-            duplicate.must_be_problem(409, "in-flight", "maybe", "same-key");
-        }
+            // Two cores and a slow disk: not to be judged in time is no judgement.
+            let running = matches!(duplicate.slug().as_str(), "in-flight" | "store-unavailable");
+            (!running).then_some(duplicate)
+        })
+        .await
     });
     first.must_be_executed();
+    last.must_replay(&first);
     assert_eq!(stage.origin.executions("long"), 1);
 }
 

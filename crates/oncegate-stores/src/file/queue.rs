@@ -75,7 +75,7 @@ impl Command {
     pub(super) fn is_abandoned(&self) -> bool {
         match self {
             Self::Insert { reply, .. } => reply.is_abandoned(),
-            Self::Update { change, reply, .. } => !ends_or_keeps(change) && reply.is_abandoned(),
+            Self::Update { change, reply, .. } => !ends(change) && reply.is_abandoned(),
             Self::Get { reply, .. } => reply.is_abandoned(),
             Self::Purge { reply, .. } => reply.is_abandoned(),
             Self::List { reply, .. } => reply.is_abandoned(),
@@ -98,7 +98,7 @@ impl Command {
     /// Whether it may be refused when too much waits.
     fn is_refusable(&self) -> bool {
         match self {
-            Self::Update { change, .. } => !ends_or_keeps(change),
+            Self::Update { change, .. } => !ends(change) && !matches!(change, Change::Renew { .. }),
             Self::Insert { .. }
             | Self::Get { .. }
             | Self::Purge { .. }
@@ -139,14 +139,11 @@ pub(super) fn response_bytes(change: &Change) -> usize {
     }
 }
 
-/// Whether `change` is a holder's: there are no more of them than claims.
-fn ends_or_keeps(change: &Change) -> bool {
+/// Whether `change` ends a claim: then it is needed whoever waits for it, and there are no more of them than claims.
+fn ends(change: &Change) -> bool {
     match change {
-        Change::Renew { .. }
-        | Change::Complete { .. }
-        | Change::Release
-        | Change::MarkUnknown { .. } => true,
-        Change::TakeOver { .. } | Change::Settle { .. } => false,
+        Change::Complete { .. } | Change::Release | Change::MarkUnknown { .. } => true,
+        Change::Renew { .. } | Change::TakeOver { .. } | Change::Settle { .. } => false,
     }
 }
 

@@ -96,10 +96,8 @@ fn a_file_of_a_newer_version_names_both_formats() {
     };
     assert_eq!((found, known), (FORMAT + 1, FORMAT));
     assert!(
-        error
-            .to_string()
-            .contains("has format 2, this version knows 1"),
-        "{error}"
+        message.contains("has format 2, this version knows 1"),
+        "{message}"
     );
 }
 

@@ -91,6 +91,26 @@ async fn a_drain_over_a_store_that_is_down_ends_in_bounded_time() {
     assert_eq!(bench.phase("k").await, Some(Phase::Unknown));
 }
 
+/// M-32: a claim that may have been made, and cannot be given back while the store is down, does not hold up a drain:
+/// nothing runs under it. Its giving back was waited for like an execution.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_cannot_be_given_back_does_not_hold_a_drain_up() {
+    let bench = Bench::new(Handler::paying()).await;
+    bench.faulty.set_down(true);
+    for key in ["a", "b"] {
+        let refused = bench.send(pay(key)).await;
+        refused.is_refused(503, "store-unavailable");
+    }
+    settle().await;
+    assert_eq!(bench.oncegate.running(), 2);
+    let begun = Instant::now();
+    let drained = bench.oncegate.drain(seconds(10)).await;
+    assert_eq!(drained, Drained::Finished);
+    assert!(begun.elapsed().is_zero());
+    assert_eq!(bench.oncegate.running(), 0);
+    assert_eq!(bench.handler.calls(), 0);
+}
+
 /// M-32: a request whose body comes in while the process drains executes nothing.
 #[tokio::test(start_paused = true)]
 async fn an_upload_that_ends_during_a_drain_executes_nothing() {

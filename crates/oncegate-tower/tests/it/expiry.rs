@@ -1,13 +1,19 @@
 //! What time does: answers that take long, retention, tombstones.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use oncegate::Policy;
 use oncegate::record::{Phase, RecordState};
+use oncegate_tower::{Body, BoxError};
 use tokio::time::Instant;
 
 use crate::handler::Handler;
-use crate::harness::{Bench, pay, seconds, settle, with_body};
+use crate::harness::{Bench, PAYMENT, pay, seconds, settle, with_body, with_header};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -133,4 +139,38 @@ async fn an_unknown_outcome_stays_unknown_for_its_time() {
     bench.clock.advance(seconds(1));
     bench.send(pay("k")).await.is_refused(410, "key-expired");
     assert_eq!(bench.handler.calls(), 1);
+}
+
+/// M-42: a caller that waits to be told to go on (`Expect: 100-continue`) is not told so for a key that has expired:
+/// its body is never polled, for that is what tells it.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_expects_a_go_ahead_gets_none_for_an_expired_key() {
+    let bench = Bench::new(Handler::paying()).await;
+    let expecting = || {
+        let polled = Arc::new(AtomicBool::new(false));
+        let seen = polled.clone();
+        let frames = futures_util::stream::once(async move {
+            seen.store(true, Ordering::SeqCst);
+            Ok::<_, BoxError>(Frame::data(Bytes::from_static(PAYMENT.as_bytes())))
+        });
+        let body = Body::foreign(StreamBody::new(frames));
+        let request = with_header(pay("k"), "expect", "100-continue").map(|_| body);
+        (request, polled)
+    };
+    let (request, polled) = expecting();
+    bench.send(request).await.is_executed("payment 1");
+    assert!(polled.load(Ordering::SeqCst));
+    assert_eq!(bench.handler.last().header("expect"), None);
+
+    bench.clock.advance(bench.policy.retention);
+    let (request, polled) = expecting();
+    let refused = bench.send(request).await;
+    refused.is_refused(410, "key-expired");
+    assert!(!polled.load(Ordering::SeqCst));
+
+    bench.faulty.set_down(true);
+    let (request, polled) = expecting();
+    let refused = bench.send(request).await;
+    refused.is_refused(503, "store-unavailable");
+    assert!(!polled.load(Ordering::SeqCst));
 }

@@ -248,6 +248,29 @@ async fn a_full_store_keeps_the_fact_without_the_body() {
     assert_eq!(bench.handler.calls(), 1);
 }
 
+/// M-26: the first time a store has no room it may be another's answer that did not fit beside this one: it is offered
+/// once more, whole. The body was dropped at once.
+#[tokio::test(start_paused = true)]
+async fn only_a_store_that_is_full_twice_costs_the_body() {
+    let full = Fault::FailBefore(StoreErrorKind::Full);
+    let bench = Bench::new(Handler::paying()).await;
+    bench.faulty.plan(StoreMethod::Update, 1, full);
+    let first = bench.send(pay("k")).await;
+    first.is_executed("payment 1");
+    assert_eq!(first.parameter("kept"), None);
+    bench.send(pay("k")).await.is_replayed("payment 1");
+
+    let bench = Bench::new(Handler::paying()).await;
+    // The second update is a renewal, between two tries.
+    bench.faulty.plan(StoreMethod::Update, 1, full);
+    bench.faulty.plan(StoreMethod::Update, 3, full);
+    let first = bench.send(pay("k")).await;
+    first.is_executed("payment 1");
+    assert_eq!(first.parameter("kept"), Some("?0"));
+    let retry = bench.send(pay("k")).await;
+    retry.is_refused(410, "response-not-kept");
+}
+
 /// M-26: what the store will never take is not tried for ever: the caller gets the true answer, marked.
 #[tokio::test(start_paused = true)]
 async fn a_store_that_will_never_take_an_outcome_is_not_asked_again() {

@@ -134,6 +134,25 @@ async fn the_upstream_sees_the_key_and_the_fence_but_no_range_or_encoding() {
     assert_eq!(first.parameter("fence"), Some(&*format!("\"{fence}\"")));
 }
 
+/// M-13: the caller's `Connection` goes no further. It named headers that a proxy behind us then took away: the key,
+/// the credential, the content type by which the request had been judged.
+#[tokio::test(start_paused = true)]
+async fn nothing_that_a_request_was_judged_by_can_be_named_away() {
+    let bench = Bench::new(Handler::paying()).await;
+    let named = "idempotency-key, authorization, idempotency-fence";
+    let request = with_header(pay("k"), "authorization", "Bearer alice");
+    let request = with_header(request, "connection", named);
+    let request = with_header(request, "connection", "content-type");
+    bench.send(request).await.is_executed("payment 1");
+    let seen = bench.handler.last();
+    assert_eq!(seen.header("connection"), None);
+    assert_eq!(seen.header("idempotency-key"), Some("k"));
+    assert_eq!(seen.header("authorization"), Some("Bearer alice"));
+    for name in ["idempotency-fence", "content-type"] {
+        assert!(seen.header(name).is_some(), "{name}");
+    }
+}
+
 /// M-13: what only we may say is removed from every request, keyed or not, safe or not.
 #[tokio::test(start_paused = true)]
 async fn callers_cannot_speak_for_us() {
@@ -186,6 +205,22 @@ async fn cors_headers_are_replayed_to_their_own_origin() {
         assert_eq!(replay.header("access-control-expose-headers"), None);
         assert_eq!(replay.header("x-receipt"), Some("r-1"));
     }
+}
+
+/// M-13: an `Origin` of absurd length does not make the stored answer unreadable. Its length was stored in two bytes,
+/// and was cut off: each retry was refused for as long as the record lived.
+#[tokio::test(start_paused = true)]
+async fn an_origin_of_absurd_length_does_not_make_the_replay_unreadable() {
+    let bench = Bench::new(with_headers(CORS)).await;
+    let from = |length| with_header(pay("k"), "origin", &"x".repeat(length));
+    bench.send(from(70_000)).await.is_executed("paid");
+    for other in [from(70_000), from(4_464), pay("k")] {
+        let replay = bench.send(other).await;
+        replay.is_replayed("paid");
+        assert_eq!(replay.header("x-receipt"), Some("r-1"));
+    }
+    let other = bench.send(from(4_464)).await;
+    assert_eq!(other.header("access-control-allow-origin"), None);
 }
 
 /// M-13: a CORS answer for everybody is replayed to everybody.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod bypass;
+#[cfg(test)]
 mod concurrency;
 #[cfg(test)]
 mod costs;
@@ -27,6 +29,8 @@ mod keys;
 #[cfg(test)]
 mod lease;
 #[cfg(test)]
+mod load;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod outcomes;
@@ -40,6 +44,8 @@ mod replay;
 mod routes;
 #[cfg(test)]
 mod scope;
+#[cfg(test)]
+mod slow;
 #[cfg(test)]
 mod streaming;
 #[cfg(test)]

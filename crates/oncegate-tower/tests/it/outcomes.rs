@@ -228,6 +228,10 @@ async fn another_oncegates_answers_are_read_by_their_own_word() {
         (201, "executed;fence=\"1\"", "", Left::Kept),
         (201, "replayed", "", Left::Kept),
         (201, "unrecorded", "", Left::Kept),
+        (404, "released;fence=\"1\"", "", Left::Free),
+        // The application's own link is no word of an Oncegate.
+        (201, "executed;fence=\"1\"", "in-flight", Left::Kept),
+        (404, "executed;fence=\"1\"", "outcome-unknown", Left::Kept),
     ] {
         let link = format!("</.well-known/idempotency/problems/{slug}>; rel=\"describedby\"");
         let answer = with(status, &[("idempotency-status", word), ("link", &link)]);
@@ -263,6 +267,32 @@ async fn two_layers_agree_on_what_is_known() {
     send(pay("k")).await.is_executed("payment 1");
     send(pay("k")).await.is_replayed("payment 1");
     assert_eq!(inner.handler.calls(), 1);
+}
+
+/// M-28: an outcome that the inner layer frees the outer one frees too, although it would keep such an answer itself.
+/// It kept it, and the key that was free inside was answered from the outer store for a day.
+#[tokio::test(start_paused = true)]
+async fn what_the_inner_layer_frees_the_outer_one_frees_too() {
+    let policy = Policy {
+        transient_statuses: vec![code(404)],
+        ..Policy::default()
+    };
+    let handler = Handler::answering(|call| {
+        let status = if call.number == 1 { 404 } else { 201 };
+        respond(status, format!("payment {}", call.number))
+    });
+    let inner = Bench::under(policy, handler).await;
+    let outer = Bench::new(Handler::paying()).await;
+    let mut layered = outer
+        .oncegate
+        .layer(Policy::default())
+        .layer(inner.service.clone());
+    let first = Service::call(&mut layered, pay("k")).await.unwrap();
+    let first = Answer::read(first).await;
+    assert_eq!((first.status(), first.became()), (404, "released"));
+    assert_eq!(left(&outer, "k").await, Left::Free);
+    let retry = Service::call(&mut layered, pay("k")).await.unwrap();
+    Answer::read(retry).await.is_executed("payment 2");
 }
 
 fn failing(failure: Failure) -> Handler {

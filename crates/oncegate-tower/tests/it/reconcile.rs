@@ -1,6 +1,9 @@
 //! Unknown outcomes: executed again if the policy says so, or asked for at the upstream.
 
-use http::{Method, Request};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::{HeaderValue, Method, Request};
 use oncegate::Policy;
 use oncegate::policy::{OnUnknown, Reconcile};
 use oncegate::record::Phase;
@@ -169,6 +172,92 @@ async fn a_question_that_cannot_be_put_executes_nothing() {
         let retry = retried(&bench, "k").await;
         assert_eq!(retry.slug(), "outcome-unknown", "{rule}");
         assert_eq!(bench.handler.calls(), 1, "{rule}");
+    }
+}
+
+/// M-28: keys that lead elsewhere as a path segment are never asked about. `/payments/by-key/..` was asked for, and
+/// what it answered, the list of all payments, was replayed as the outcome.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_leads_elsewhere_is_never_asked_about() {
+    for key in [".", "..", "\"..\""] {
+        let handler = asked(|_| Ok(respond(200, "the list of all payments")));
+        let bench = Bench::under(reconciling("/payments/by-key/{key}"), handler).await;
+        let retry = retried(&bench, key).await;
+        retry.is_refused(409, "outcome-unknown");
+        let again = bench.send(with_credential(key)).await;
+        again.is_refused(409, "outcome-unknown");
+        assert_eq!(bench.handler.calls(), 1, "{key}");
+    }
+    // These are names like any other.
+    for key in ["...", ".a", "a.."] {
+        let handler = asked(|_| Ok(respond(200, "found")));
+        let bench = Bench::under(reconciling("/payments/by-key/{key}"), handler).await;
+        assert_eq!(retried(&bench, key).await.text(), "found", "{key}");
+    }
+}
+
+/// M-28: an execution under a claim that was taken over does not free the key: the first one is as unknown as before.
+/// A "not now" released it, and the next retry executed without asking what became of the first.
+#[tokio::test(start_paused = true)]
+async fn a_transient_answer_after_a_take_over_leaves_the_key_unknown() {
+    for status in [423, 429, 500] {
+        let gets = Arc::new(AtomicUsize::new(0));
+        let asked = gets.clone();
+        let handler = Handler::answering(move |call| {
+            if call.parts.method == Method::GET {
+                let seen = asked.fetch_add(1, Ordering::SeqCst);
+                return respond(if seen < 2 { 404 } else { 200 }, "found");
+            }
+            respond(if call.number == 1 { 504 } else { status }, "not now")
+        });
+        let bench = Bench::under(reconciling("/payments/by-key/{key}"), handler).await;
+        bench.send(pay("k")).await;
+        let second = bench.send(pay("k")).await;
+        assert_eq!((second.status(), second.became()), (status, "unknown"));
+        assert_eq!(bench.phase("k").await, Some(Phase::Unknown), "{status}");
+        assert_eq!((bench.handler.calls(), gets.load(Ordering::SeqCst)), (4, 2));
+
+        // The next retry asks again, and finds what the first one did after all.
+        let third = bench.send(pay("k")).await;
+        assert_eq!((third.status(), third.text()), (201, "found"));
+        assert_eq!((bench.handler.calls(), gets.load(Ordering::SeqCst)), (5, 3));
+    }
+}
+
+/// M-28: the same where an unknown outcome is executed again, for an answer that is held and for one that is passed
+/// on while it comes.
+#[tokio::test(start_paused = true)]
+async fn a_transient_answer_to_a_reexecution_leaves_the_key_unknown() {
+    for (status, content_type, body) in [
+        (423, "text/plain", "held"),
+        (429, "text/plain", "held"),
+        (500, "text/plain", "held"),
+        (429, "text/plain", "longer than may be held"),
+        (500, "text/event-stream", "data: 1"),
+    ] {
+        let handler = Handler::answering(move |call| {
+            let mut answer = respond(if call.number == 1 { 504 } else { status }, body);
+            let content_type = HeaderValue::from_static(content_type);
+            answer.headers_mut().insert("content-type", content_type);
+            answer
+        });
+        let policy = Policy {
+            on_unknown: OnUnknown::Reexecute,
+            response_bytes_max: 10,
+            ..Policy::default()
+        };
+        let bench = Bench::under(policy, handler).await;
+        bench.send(pay("k")).await;
+        let second = bench.send(pay("k")).await;
+        assert_eq!((second.status(), second.became()), (status, "unknown"));
+        assert_eq!((second.text(), second.finished), (body, true));
+        assert_eq!(
+            bench.phase("k").await,
+            Some(Phase::Unknown),
+            "{status} {body}"
+        );
+        assert!(second.parameter("fence").is_some());
+        assert_eq!(bench.handler.calls(), 2);
     }
 }
 

@@ -79,6 +79,7 @@ async fn a_path_that_changes_is_refused_where_a_key_is_required() {
         "/%70ayments",
         "//payments",
         "/payments%2F1",
+        "/payments;v=1",
     ] {
         let answer = bench.send(at(pay("k"), path)).await;
         answer.is_refused(400, "path-ambiguous");

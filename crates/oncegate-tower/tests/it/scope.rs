@@ -153,6 +153,27 @@ async fn all_sources_are_joined() {
     bench.send(themed).await.is_replayed("payment 1");
 }
 
+/// M-33: HTTP/2 sends cookies in crumbs and HTTP/1 in one line: both are the same principal, and the handler sees one
+/// line. A retry over the other protocol was somebody else, and executed.
+#[tokio::test(start_paused = true)]
+async fn cookies_in_crumbs_and_in_one_line_are_the_same_principal() {
+    let bench = Bench::under(scoped(&["header:cookie"]), Handler::paying()).await;
+    let cookies = |lines: &[&str]| {
+        let with = |request, line: &&str| with_header(request, "cookie", line);
+        lines.iter().fold(pay("k"), with)
+    };
+    let crumbs = bench.send(cookies(&["a=1", "b=2", "c=3"])).await;
+    crumbs.is_executed("payment 1");
+    let seen = bench.handler.last();
+    let lines: Vec<_> = seen.parts.headers.get_all("cookie").iter().collect();
+    assert_eq!(lines, ["a=1; b=2; c=3"]);
+    for same in [&["a=1; b=2; c=3"][..], &["a=1; b=2", "c=3"]] {
+        bench.send(cookies(same)).await.is_replayed("payment 1");
+    }
+    let other = bench.send(cookies(&["a=1", "b=2"])).await;
+    other.is_executed("payment 2");
+}
+
 /// M-35: values of one source never pass for values of another, or for more values of the same.
 #[tokio::test(start_paused = true)]
 async fn sources_are_told_apart_by_name_and_length() {

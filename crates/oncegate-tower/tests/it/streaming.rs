@@ -279,3 +279,60 @@ async fn an_answer_that_outgrows_the_bound_is_passed_on_in_order() {
     answer.is_executed("0123456789abcd");
     assert_eq!(answer.parameter("kept"), Some("?0"));
 }
+
+/// M-40: a caller that reads slowly but steadily gets a large answer whole, however long it takes: its time is not the
+/// execution's. The answer was broken off at `upstream_timeout` although the handler had long ended.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_reads_slowly_but_steadily_gets_a_large_answer_whole() {
+    let policy = Policy {
+        upstream_timeout: seconds(60),
+        ..at_most_ten()
+    };
+    let handler = Handler::answering(|_| {
+        let piece = || Ok(http_body::Frame::data("eleven byte".into()));
+        Response::new(crate::handler::frames((0..24).map(|_| piece()).collect()))
+    });
+    let bench = Bench::under(policy, handler).await;
+    let mut body = bench.head(pay("k")).await.unwrap().into_body();
+    for _ in 0..24 {
+        bench.pass_time(seconds(10)).await;
+        assert_eq!(text(&mut body).await, "eleven byte");
+    }
+    assert!(body.frame().await.is_none());
+    let retry = bench.send(pay("k")).await;
+    retry.is_refused(410, "response-not-kept");
+    assert_eq!(bench.handler.calls(), 1);
+}
+
+/// M-14: an answer without a body is whole with its head, whatever its content type: it waits for the record. An empty
+/// "event stream" was passed on at once, and was lost if the process ended before it was recorded.
+#[tokio::test(start_paused = true)]
+async fn an_event_stream_without_a_body_waits_for_its_record() {
+    for (status, length) in [(204, None), (304, None), (200, Some("0"))] {
+        let handler = Handler::answering(move |_| {
+            let mut answer = respond(status, "");
+            // No size is known of this body but what the header says.
+            *answer.body_mut() = crate::handler::frames(Vec::new());
+            let headers = [
+                ("content-type", Some("text/event-stream")),
+                ("content-length", length),
+            ];
+            for (name, value) in headers {
+                let value = value.map(HeaderValue::from_static);
+                value.map(|value| answer.headers_mut().insert(name, value));
+            }
+            answer
+        });
+        let bench = Bench::new(handler).await;
+        bench.faulty.plan(StoreMethod::Update, 1, Fault::HangBefore);
+        let first = bench.start(pay("k"));
+        bench.pass_time(seconds(4)).await;
+        assert_eq!(bench.faulty.hung(), 1);
+        assert!(!first.is_finished(), "{status}");
+        bench.faulty.release_hung();
+        first.await.unwrap().is_executed("");
+        let replay = bench.send(pay("k")).await;
+        replay.is_replayed("");
+        assert_eq!(replay.status(), status);
+    }
+}

@@ -71,6 +71,59 @@ fn a_request_is_not_let_past_a_record_that_cannot_be_read() {
     });
 }
 
+/// M-25: the store said "unknown" before it failed, so it is not down: a take-over that fails is an error, and the
+/// request is not let past afterwards either. It was, and what might have run before ran twice.
+#[test]
+fn a_request_is_not_let_past_a_take_over_that_fails() {
+    block_on(async {
+        for fault in [
+            Fault::FailBefore(StoreErrorKind::Unavailable),
+            Fault::LoseReply,
+        ] {
+            let bench = Bench::new().await;
+            let claim = bench.claim("k", "body").await;
+            claim.mark_unknown().await.unwrap();
+            bench.faulty.plan(StoreMethod::Update, 1, fault);
+            let policy = Policy {
+                on_unknown: OnUnknown::Reexecute,
+                ..bypassing()
+            };
+            let request = bench.request("k", "body");
+            let error = bench.engine.begin(&request, &policy).await.unwrap_err();
+            assert!(matches!(error, EngineError::Store(_)), "{fault:?}");
+            assert!(bench.engine.bypass(&request, &policy).is_none());
+        }
+    });
+}
+
+/// M-22: a late outcome is entered where nothing stands, and nowhere else: what was claimed or completed meanwhile is
+/// not overwritten.
+#[test]
+fn a_late_outcome_is_entered_only_where_nothing_stands() {
+    block_on(async {
+        let bench = Bench::new().await;
+        let policy = Policy::default();
+        let late = |key| (bench.request(key, "body"), response("late"));
+
+        let (request, outcome) = late("free");
+        let entered = bench.engine.record_late(&request, &policy, outcome).await;
+        assert!(entered.unwrap());
+        let stands = replay(bench.begin("free", "body").await);
+        assert_eq!(&stands.response.body[..], b"late");
+
+        bench.complete("done", "body", "first").await;
+        let claim = bench.claim("claimed", "body").await;
+        for key in ["done", "claimed"] {
+            let before = bench.record(key).await;
+            let (request, outcome) = late(key);
+            let entered = bench.engine.record_late(&request, &policy, outcome).await;
+            assert!(!entered.unwrap(), "{key}");
+            assert_eq!(bench.record(key).await, before);
+        }
+        claim.release().await.unwrap();
+    });
+}
+
 /// What stands there came first: the outcome of an unclaimed execution does not overwrite it.
 #[test]
 fn the_outcome_of_a_bypass_does_not_overwrite_what_stands_there() {

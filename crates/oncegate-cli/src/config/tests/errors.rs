@@ -351,6 +351,7 @@ fn a_pattern_that_could_never_match_is_refused() {
             "a pattern matches the path alone, without a query",
         ),
         ("POST /a//b", "the pattern `/a//b` never matches"),
+        ("POST /a;v=1/b", "the pattern `/a;v=1/b` never matches"),
         ("POST /a/../b", "the pattern `/a/../b` never matches"),
         (
             "POST /{}",

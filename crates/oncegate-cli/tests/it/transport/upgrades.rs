@@ -5,7 +5,7 @@ use std::time::Duration;
 use oncegate_cli::proxy::{Drained, ServerSettings};
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Origin, Proxy, Wire, within};
+use super::support::{Origin, Proxy, Wire, within};
 
 const SWITCH: &str =
     "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";

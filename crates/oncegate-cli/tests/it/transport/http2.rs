@@ -8,7 +8,7 @@ use oncegate_cli::proxy::{Forward, ForwardBodyError, ForwardSettings, ServerSett
 use oncegate_tower::Failure;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{
+use super::support::{
     Origin, Proxy, Wire, collect, failure, forward, keyed, post, response, send, text, within,
 };
 

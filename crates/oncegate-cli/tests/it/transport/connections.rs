@@ -8,7 +8,7 @@ use oncegate_cli::proxy::{Forward, ForwardBody, ForwardSettings, PoolSettings};
 use oncegate_tower::Failure;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Origin, Wire, failure, keyed, post, response, send, text, within};
+use super::support::{Origin, Wire, failure, keyed, post, response, send, text, within};
 
 const YOUNG: Duration = Duration::from_secs(60);
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";

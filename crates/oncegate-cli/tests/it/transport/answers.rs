@@ -10,7 +10,7 @@ use oncegate_tower::Failure;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use crate::support::{
+use super::support::{
     Origin, collect, failure, fed_body, forward, keyed, post, response, send, text,
 };
 

@@ -6,7 +6,7 @@ use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, Full};
 use oncegate_cli::proxy::{ForwardSettings, ServerSettings};
 
-use crate::support::{
+use super::support::{
     Origin, Proxy, collect, fed_body, forward, post, response, send, text, within,
 };
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oncegate_cli::proxy::{Drained, ServerSettings};
 
-use crate::support::{Origin, Proxy, Wire, within};
+use super::support::{Origin, Proxy, Wire, within};
 
 const SHORT: Duration = Duration::from_millis(20);
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";

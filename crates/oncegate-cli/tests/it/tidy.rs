@@ -1,0 +1,116 @@
+//! The project's papers are held to its code: a page that promises a test that is not there is a lie.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn every_test_that_the_guarantees_name_exists() {
+    let tests = functions();
+    for name in named(&page("docs/guarantees.md")) {
+        assert!(
+            tests.contains(&name),
+            "docs/guarantees.md names `{name}`, which no test is called"
+        );
+    }
+}
+
+#[test]
+fn every_rule_has_a_line_in_the_guarantees() {
+    let page = page("docs/guarantees.md");
+    for rule in (1..=42).filter(|rule| *rule != 38) {
+        let line = format!("| M-{rule:02} |");
+        assert_eq!(
+            page.matches(&line).count(),
+            1,
+            "docs/guarantees.md has one line for M-{rule:02}"
+        );
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    for path in sources() {
+        let text = fs::read_to_string(&path).expect("a source file is text");
+        assert!(
+            text.starts_with("//!"),
+            "{} opens with what it is",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn no_paper_points_at_a_file_that_is_not_there() {
+    for paper in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+    ] {
+        for target in links(&page(paper)) {
+            assert!(root().join(&target).exists(), "{paper} links to {target}");
+        }
+    }
+}
+
+/// The names of tests that a page has between backquotes: sentences, so they have several underscores.
+fn named(page: &str) -> HashSet<String> {
+    let quoted = page.split('`').skip(1).step_by(2);
+    let sentences = quoted.filter(|text| {
+        text.matches('_').count() >= 3
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+    });
+    sentences.map(str::to_owned).collect()
+}
+
+fn functions() -> HashSet<String> {
+    let mut names = HashSet::new();
+    for path in sources() {
+        let text = fs::read_to_string(&path).expect("a source file is text");
+        let after_fn = text.split("fn ").skip(1);
+        names.extend(after_fn.filter_map(|rest| Some(rest.split_once('(')?.0.to_owned())));
+    }
+    names
+}
+
+fn links(page: &str) -> Vec<String> {
+    let targets = page
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once(')')?.0));
+    let local = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
+    local
+        .map(|target| target.split('#').next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+fn sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in ["crates", "examples"] {
+        collect(&root().join(folder), &mut found);
+    }
+    assert!(found.len() > 100, "the sources are found");
+    found
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of the project can be read") {
+        let path = entry.expect("a folder of the project can be read").path();
+        if path.is_dir() && !path.ends_with("target") {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
