@@ -1,4 +1,4 @@
-//! The life of one keyed attempt after its body came in: begin, execute, record, then tell the caller.
+//! The life of one keyed attempt after its body came in: claim, execute, record, then tell the caller.
 //!
 //! This runs in a task of its own. The caller may go at any point: it is told through a channel, and nothing here
 //! waits for it (but the relay of a long answer, for a bounded time). Order is everything: the claim is durable
@@ -6,7 +6,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use oncegate::classify::{Class, DeclaredOutcome, classify};
@@ -14,10 +13,11 @@ use oncegate::engine::BeginRequest;
 use oncegate::policy::OnUnknown;
 use oncegate::{Policy, ProblemKind, StoredResponse, Verdict};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::answer::{Refusal, outcome_unknown_problem};
 use crate::body::Body;
+use crate::claiming::begin;
 use crate::exchange::{Exchanged, Whole, exchange};
 use crate::failure::Failure;
 use crate::gate::Gate;
@@ -110,67 +110,6 @@ pub(crate) async fn run<S>(
         return;
     }
     execution.start(*attempt).await;
-}
-
-/// Asks the engine, for as long as the policy lets the store take. A begin whose effect is not known is disowned.
-async fn begin(gate: &Gate, request: &BeginRequest, policy: &Policy) -> Result<Verdict, Refusal> {
-    if gate.executions.takes_no_more() {
-        return judge(gate, request, policy).await;
-    }
-    let error = match timeout(policy.store_timeout, gate.engine.begin(request, policy)).await {
-        Ok(Ok(verdict)) => return Ok(verdict),
-        Ok(Err(error)) => error,
-        Err(_elapsed) => {
-            if let Some(bypass) = gate.engine.bypass(request, policy) {
-                return Ok(bypass);
-            }
-            disown(gate, request, policy.lease, policy.store_timeout);
-            tracing::error!("the store did not answer in time");
-            return Err(Refusal::of(ProblemKind::StoreUnavailable));
-        }
-    };
-    if error.may_have_taken_effect() {
-        disown(gate, request, policy.lease, policy.store_timeout);
-    }
-    tracing::error!(
-        error = &error as &dyn std::error::Error,
-        "a request could not be judged"
-    );
-    Err(Refusal::of(error.problem()))
-}
-
-/// Nothing new begins during a drain or under too much load, protected or not; what was executed before is still
-/// answered.
-async fn judge(gate: &Gate, request: &BeginRequest, policy: &Policy) -> Result<Verdict, Refusal> {
-    match timeout(policy.store_timeout, gate.engine.judge(request)).await {
-        Ok(Ok(Some(verdict))) => Ok(verdict),
-        Ok(Ok(None)) => Err(Refusal::of(ProblemKind::Overloaded)),
-        Ok(Err(error)) => Err(Refusal::of(error.problem())),
-        Err(_elapsed) => Err(Refusal::of(ProblemKind::StoreUnavailable)),
-    }
-}
-
-/// Releases an owner whose insert may or may not have taken effect, until the store gives a definite answer or the
-/// lease would have lapsed anyway.
-fn disown(gate: &Gate, request: &BeginRequest, lease: Duration, store_timeout: Duration) {
-    let (engine, id, owner) = (gate.engine.clone(), request.id, request.owner);
-    let executions = gate.executions.clone();
-    gate.executions.spawn(async move {
-        let disowning = async {
-            while !matches!(
-                timeout(store_timeout, engine.disown(id, owner)).await,
-                Ok(Ok(()))
-            ) {
-                sleep(DISOWN_PAUSE).await;
-            }
-        };
-        tokio::select! {
-            () = disowning => return,
-            () = sleep(lease) => {}
-            () = executions.draining() => {}
-        }
-        tracing::warn!(record = %id, "a begin whose effect is not known could not be undone");
-    });
 }
 
 /// An execution under way.
@@ -426,5 +365,3 @@ impl Made {
 pub(crate) fn tell<S, E>(teller: Teller<S, E>, told: Told<S, E>) {
     drop(teller.send(told));
 }
-
-const DISOWN_PAUSE: Duration = Duration::from_millis(200);

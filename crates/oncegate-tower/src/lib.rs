@@ -7,6 +7,7 @@
 
 mod answer;
 mod body;
+mod claiming;
 mod exchange;
 mod execution;
 mod executions;

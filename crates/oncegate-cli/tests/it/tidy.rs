@@ -41,6 +41,27 @@ fn every_file_says_what_it_is() {
 }
 
 #[test]
+fn the_code_map_knows_every_file() {
+    let map = page("ARCHITECTURE.md");
+    for path in sources()
+        .iter()
+        .filter(|path| path.components().any(|part| part.as_os_str() == "src"))
+    {
+        let stem = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default();
+        let in_tests = path.components().any(|part| part.as_os_str() == "tests");
+        let known = map.contains(&format!("`{stem}`")) || map.contains(&format!("{stem}.rs`"));
+        assert!(
+            known || in_tests || ["lib", "mod", "tests"].contains(&stem),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[test]
 fn no_paper_points_at_a_file_that_is_not_there() {
     for paper in [
         "README.md",

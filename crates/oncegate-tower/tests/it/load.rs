@@ -13,7 +13,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::handler::{Gate, Handler, HandlerError, Reply, respond};
-use crate::harness::{Answer, Bench, code, pay, settle};
+use crate::harness::{Answer, Bench, code, pay, seconds, settle};
 
 /// A service that is ready when it has found a place among few, as tower's `ConcurrencyLimit` is.
 struct Limited {
@@ -143,7 +143,8 @@ async fn an_outcome_that_is_found_waits_for_no_place() {
     let layered = bench.oncegate.layer(reconciling()).layer(limited);
     start(&layered, pay("k")).await.unwrap();
     let retry = start(&layered, pay("k"));
-    gate.entered().await;
+    let asked = tokio::time::timeout(seconds(60), gate.entered());
+    asked.await.expect("it asks at once");
     // Somebody else is next, and does not give the place back.
     let next = tokio::spawn(places.acquire_owned());
     settle().await;

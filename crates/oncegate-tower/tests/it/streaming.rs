@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Response};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, StreamBody};
 use oncegate::record::Phase;
 use oncegate::testing::{Fault, StoreMethod};
 use oncegate::{Policy, StoreErrorKind};
@@ -289,8 +290,12 @@ async fn a_caller_that_reads_slowly_but_steadily_gets_a_large_answer_whole() {
         ..at_most_ten()
     };
     let handler = Handler::answering(|_| {
-        let piece = || Ok(http_body::Frame::data("eleven byte".into()));
-        Response::new(crate::handler::frames((0..24).map(|_| piece()).collect()))
+        // Each piece takes the handler a moment, as reading from anywhere does.
+        let pieces = futures_util::stream::iter(0..24).then(|_| async {
+            tokio::task::yield_now().await;
+            Ok::<_, BoxError>(http_body::Frame::data("eleven byte".into()))
+        });
+        Response::new(Body::foreign(StreamBody::new(pieces)))
     });
     let bench = Bench::under(policy, handler).await;
     let mut body = bench.head(pay("k")).await.unwrap().into_body();

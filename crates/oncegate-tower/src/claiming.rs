@@ -1,0 +1,80 @@
+//! Asks for a claim, and undoes what is left of one that was not got.
+//!
+//! The store may be slow, down, or die in mid-answer. What is promised: the caller is answered within `store_timeout`,
+//! and a claim that was taken without our knowing it does not stand in anybody's way for longer than its lease.
+
+use std::time::Duration;
+
+use oncegate::engine::BeginRequest;
+use oncegate::{Policy, ProblemKind, Verdict};
+use tokio::time::{sleep, timeout};
+
+use crate::answer::Refusal;
+use crate::gate::Gate;
+
+/// Asks the engine, for as long as the policy lets the store take. A begin whose effect is not known is disowned.
+pub(crate) async fn begin(
+    gate: &Gate,
+    request: &BeginRequest,
+    policy: &Policy,
+) -> Result<Verdict, Refusal> {
+    if gate.executions.takes_no_more() {
+        return judge(gate, request, policy).await;
+    }
+    let error = match timeout(policy.store_timeout, gate.engine.begin(request, policy)).await {
+        Ok(Ok(verdict)) => return Ok(verdict),
+        Ok(Err(error)) => error,
+        Err(_elapsed) => {
+            if let Some(bypass) = gate.engine.bypass(request, policy) {
+                return Ok(bypass);
+            }
+            disown(gate, request, policy.lease, policy.store_timeout);
+            tracing::error!("the store did not answer in time");
+            return Err(Refusal::of(ProblemKind::StoreUnavailable));
+        }
+    };
+    if error.may_have_taken_effect() {
+        disown(gate, request, policy.lease, policy.store_timeout);
+    }
+    tracing::error!(
+        error = &error as &dyn std::error::Error,
+        "a request could not be judged"
+    );
+    Err(Refusal::of(error.problem()))
+}
+
+/// Nothing new begins during a drain or under too much load, protected or not; what was executed before is still
+/// answered.
+async fn judge(gate: &Gate, request: &BeginRequest, policy: &Policy) -> Result<Verdict, Refusal> {
+    match timeout(policy.store_timeout, gate.engine.judge(request)).await {
+        Ok(Ok(Some(verdict))) => Ok(verdict),
+        Ok(Ok(None)) => Err(Refusal::of(ProblemKind::Overloaded)),
+        Ok(Err(error)) => Err(Refusal::of(error.problem())),
+        Err(_elapsed) => Err(Refusal::of(ProblemKind::StoreUnavailable)),
+    }
+}
+
+/// Releases an owner whose insert may or may not have taken effect, until the store gives a definite answer or the
+/// lease would have lapsed anyway.
+fn disown(gate: &Gate, request: &BeginRequest, lease: Duration, store_timeout: Duration) {
+    let (engine, id, owner) = (gate.engine.clone(), request.id, request.owner);
+    let executions = gate.executions.clone();
+    gate.executions.spawn(async move {
+        let disowning = async {
+            while !matches!(
+                timeout(store_timeout, engine.disown(id, owner)).await,
+                Ok(Ok(()))
+            ) {
+                sleep(DISOWN_PAUSE).await;
+            }
+        };
+        tokio::select! {
+            () = disowning => return,
+            () = sleep(lease) => {}
+            () = executions.draining() => {}
+        }
+        tracing::warn!(record = %id, "a begin whose effect is not known could not be undone");
+    });
+}
+
+const DISOWN_PAUSE: Duration = Duration::from_millis(200);
