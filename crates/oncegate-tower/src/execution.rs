@@ -106,10 +106,11 @@ pub(crate) async fn run<S>(
     if attempt.waited && execution.teller.is_closed() {
         // A waiter whose caller left never executes (M-16).
         let unexecuted = execution.holding.unexecuted();
-        execution.holding.conclude(unexecuted).await;
+        Box::pin(execution.holding.conclude(unexecuted)).await;
         return;
     }
-    execution.start(*attempt).await;
+    // Boxed, as is what is large and rare below: the task itself is moved whole when it is spawned.
+    Box::pin(execution.start(*attempt)).await;
 }
 
 /// An execution under way.
@@ -138,7 +139,7 @@ where
                 return self.still_unknown().await;
             };
             let most = self.policy.response_bytes_max;
-            let asking = question.ask(&mut attempt.inner, most);
+            let asking = Box::pin(question.ask(&mut attempt.inner, most));
             match self.holding.during(asking).await {
                 Ok(Reconciled::NotExecuted) => {}
                 Ok(Reconciled::Found(whole)) => return self.whole(*whole).await,
@@ -166,7 +167,11 @@ where
                     teller,
                     ..
                 } = self;
-                relay::relay(*long, class, &gate.engine, &begin, &policy, holding, teller).await;
+                let engine = &gate.engine;
+                Box::pin(relay::relay(
+                    *long, class, engine, &begin, &policy, holding, teller,
+                ))
+                .await;
             }
             Ok(Exchanged::Failed(failure)) => self.failed(failure).await,
             Ok(Exchanged::Error(error)) => {
@@ -303,7 +308,7 @@ where
         let fence = holding.fence();
         let told = |how| told(Made { fence, how });
         let concluding = holding.conclude_or_enter(&gate.engine, &begin, &policy, ending);
-        let mut concluding = std::pin::pin!(concluding);
+        let mut concluding = Box::pin(concluding);
         let told = match timeout(policy.complete_timeout, &mut concluding).await {
             Ok(Concluded::Recorded { kept: true }) => told(How::Recorded),
             Ok(Concluded::Recorded { kept: false }) => told(How::NotKept),
