@@ -210,5 +210,11 @@ fn unfinished(why: &'static str) -> BoxError {
     io::Error::new(io::ErrorKind::UnexpectedEof, why).into()
 }
 
+/// What a message says of its body's length.
+pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    let declared = headers.get(http::header::CONTENT_LENGTH)?;
+    declared.to_str().ok()?.parse().ok()
+}
+
 /// How many frames of a relayed answer may wait for a slow caller.
 const RELAY_FRAMES_MAX: usize = 8;

@@ -11,7 +11,7 @@ use http::header::{self, HeaderMap};
 use http::{Request, StatusCode, response};
 use http_body_util::BodyExt;
 
-use crate::body::Body;
+use crate::body::{Body, declared_length};
 use crate::failure::Failure;
 use crate::inner::{AnyBody, Inner};
 
@@ -167,10 +167,7 @@ fn announced(parts: &response::Parts, body: &impl http_body::Body) -> Option<u64
     if !may_have_body(parts.status) {
         return None;
     }
-    let header = parts.headers.get(header::CONTENT_LENGTH);
-    header
-        .and_then(|value| value.to_str().ok()?.parse().ok())
-        .or_else(|| body.size_hint().exact())
+    declared_length(&parts.headers).or_else(|| body.size_hint().exact())
 }
 
 fn may_have_body(status: StatusCode) -> bool {

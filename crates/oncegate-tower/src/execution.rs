@@ -220,7 +220,11 @@ where
             }
             declared
         });
-        classify(*status, declared, downstream(headers), &self.policy)
+        match classify(*status, declared, downstream(headers), &self.policy) {
+            // A release would forget what was unknown before this execution took over.
+            Class::Release if self.holding.is_taken_over() => Class::Unknown,
+            class @ (Class::Keep | Class::Release | Class::Unknown) => class,
+        }
     }
 
     /// A whole answer: recorded by its class, then told.
@@ -248,10 +252,6 @@ where
                     },
                     done,
                 )
-            }
-            // A release would forget what was unknown before.
-            Class::Release if self.holding.is_taken_over() => {
-                (Ending::Unknown, Status::new(Became::Unknown))
             }
             Class::Release => (Ending::Release, Status::new(Became::Released)),
             Class::Unknown => (Ending::Unknown, Status::new(Became::Unknown)),

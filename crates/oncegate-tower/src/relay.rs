@@ -46,8 +46,7 @@ pub(crate) async fn relay<S, E, B>(
             response: StoredResponse::not_kept(parts.status, &parts.headers),
             retention: policy.completed(),
         },
-        // A release would forget what was unknown before.
-        Class::Release => holding.unexecuted(),
+        Class::Release => Ending::Release,
         Class::Unknown => Ending::Unknown,
     };
     let (sender, body) = Body::relayed(length.map_or_else(SizeHint::default, SizeHint::with_exact));
@@ -87,7 +86,6 @@ fn status(class: Class, holding: &Holding) -> Status {
             kept: Some(false),
             ..Status::new(Became::Executed)
         },
-        Class::Release if holding.is_taken_over() => Status::new(Became::Unknown),
         Class::Release => Status::new(Became::Released),
         Class::Unknown => Status::new(Became::Unknown),
     };

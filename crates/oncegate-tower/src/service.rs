@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tower_service::Service;
 
 use crate::answer::{Asked, Refusal};
-use crate::body::Body;
+use crate::body::{Body, declared_length};
 use crate::execution::{self, Attempt, Told};
 use crate::failure::Failure;
 use crate::gate::Gate;
@@ -99,16 +99,12 @@ fn drop_upgrade(parts: &mut Parts) {
 
 /// HTTP/2 sends cookies in crumbs, HTTP/1 in one line (RFC 9113, 8.2.3): whose key it is must not hang on that.
 fn join_cookies(headers: &mut HeaderMap) {
-    let mut lines = headers.get_all(header::COOKIE).iter();
-    let (Some(first), Some(_second)) = (lines.next(), lines.next()) else {
+    let lines = headers.get_all(header::COOKIE);
+    if lines.iter().nth(1).is_none() {
         return;
-    };
-    let mut joined = first.as_bytes().to_vec();
-    for crumb in headers.get_all(header::COOKIE).iter().skip(1) {
-        joined.extend_from_slice(b"; ");
-        joined.extend_from_slice(crumb.as_bytes());
     }
-    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+    let crumbs: Vec<&[u8]> = lines.iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
         headers.insert(header::COOKIE, joined);
     }
 }
@@ -162,7 +158,7 @@ where
     let before_spool = Box::pin(look_before_spooling(&gate, &policy, id));
     let uploaded = upload::take_in(
         body,
-        upload::declared_length(&parts.headers),
+        declared_length(&parts.headers),
         fingerprinter,
         &policy,
         &gate.spool,

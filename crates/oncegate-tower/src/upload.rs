@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use oncegate::fingerprint::{Fingerprint, Fingerprinter};
 use oncegate::{Policy, Problem, ProblemKind};
 
-use crate::body::{Body, BoxError};
+use crate::body::{Body, BoxError, declared_length};
 use crate::inner::AnyBody;
 use crate::spool::{Spool, SpoolError, Spooling};
 
@@ -27,12 +27,6 @@ pub(crate) fn check_declared(headers: &HeaderMap, policy: &Policy) -> Result<(),
         Some(length) if length > policy.request_bytes_max => Err(too_large(policy)),
         Some(_) | None => Ok(()),
     }
-}
-
-/// What the request says of its body's length.
-pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
-    let declared = headers.get(http::header::CONTENT_LENGTH)?;
-    declared.to_str().ok()?.parse().ok()
 }
 
 /// Reads `body` to its end. If it ends before the length that was `declared` it broke off, however cleanly.

@@ -172,7 +172,9 @@ pub fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-fn is_always_kept(name: &HeaderName) -> bool {
+/// Whether an answer's header of this name is stored and replayed even if `Connection` names it.
+#[must_use]
+pub fn is_always_kept(name: &HeaderName) -> bool {
     // Lengths are computed anew for each answer.
     (name.as_str().starts_with("content-") && *name != header::CONTENT_LENGTH)
         || [

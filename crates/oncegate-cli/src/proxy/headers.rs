@@ -14,6 +14,7 @@ use http::header::{
 use http::uri::Authority;
 use http::{Method, Version, request, response};
 use http_body::Body;
+use oncegate::response::is_always_kept;
 
 use super::upstream::Protocol;
 
@@ -133,9 +134,11 @@ fn connection_names(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
 }
 
 /// Headers that no client may have removed by naming them in `Connection`: a request must reach the upstream as it
-/// was judged, and the fence and the key with it.
+/// was judged, and the fence and the key with it; an answer must keep what it is kept for.
 fn is_end_to_end(name: &HeaderName) -> bool {
-    END_TO_END.contains(&name.as_str()) || name.as_str().starts_with("idempotency-")
+    is_always_kept(name)
+        || END_TO_END.contains(&name.as_str())
+        || name.as_str().starts_with("idempotency-")
 }
 
 fn accepts_trailers(headers: &HeaderMap) -> bool {
@@ -197,14 +200,11 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-/// What `Connection` cannot make a header about one hop: what a request was judged by, and what an answer is kept for.
-const END_TO_END: [&str; 20] = [
+const END_TO_END: [&str; 11] = [
     "host",
     "authorization",
     "cookie",
-    "content-encoding",
     "content-length",
-    "content-type",
     "forwarded",
     "via",
     "x-forwarded-for",
@@ -212,13 +212,6 @@ const END_TO_END: [&str; 20] = [
     "x-forwarded-proto",
     "x-api-key",
     "api-key",
-    "content-language",
-    "content-disposition",
-    "content-location",
-    "location",
-    "etag",
-    "last-modified",
-    "vary",
 ];
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
