@@ -3,6 +3,8 @@
 //! What it promises: nothing executes without a [`Claim`], and a claim comes from here alone. What it does not do:
 //! sleep, spawn, open sockets or read a clock. Whoever holds a claim renews it when [`Claim::renew_after`] says so.
 
+mod claim;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,6 +22,8 @@ use crate::store::{
     Change, Expect, Insert, NewRecord, Purged, Settlement, Stamped, Store, StoreError,
     StoreErrorKind, Update,
 };
+
+pub use claim::{Bypass, Claim, ClaimError, Lease, Renewal};
 
 /// One engine over one store. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -469,212 +473,6 @@ pub enum Settled {
     NotUnknown(Phase),
     /// The record changed in the meantime: look again.
     Changed,
-}
-
-/// The exclusive right to execute, spent once.
-#[derive(Debug)]
-#[must_use = "a claim that is dropped leaves its key in flight until the lease lapses, then unknown"]
-pub struct Claim {
-    lease: Lease,
-    fence: Fence,
-    taken_over: bool,
-}
-
-/// The lease of a claim. Apart from it, so that it can be renewed while the claim itself is being ended: a store may
-/// take long for that, and a lease that lapsed meanwhile would let others take over.
-#[derive(Clone, Debug)]
-pub struct Lease {
-    engine: Engine,
-    id: RecordId,
-    owner: OwnerId,
-    lasts: Duration,
-    unknown: Retention,
-}
-
-/// What became of a renewal.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "callers must handle both")]
-pub enum Renewal {
-    /// The lease is pushed forward.
-    Held,
-    /// The record is no longer ours.
-    Lost,
-}
-
-/// The store did not take the end of a claim. The claim comes back, so that it can be tried again.
-#[derive(Debug, thiserror::Error)]
-#[error("the end of a claim could not be written")]
-#[non_exhaustive]
-pub struct ClaimError {
-    /// Still held.
-    pub claim: Claim,
-    /// Why.
-    pub source: StoreError,
-}
-
-impl Claim {
-    /// The number for the upstream.
-    #[must_use]
-    pub const fn fence(&self) -> Fence {
-        self.fence
-    }
-
-    /// The record that is claimed.
-    #[must_use]
-    pub const fn id(&self) -> RecordId {
-        self.lease.id
-    }
-
-    /// Whether the claim was taken over from an unknown execution, which may have run.
-    #[must_use]
-    pub const fn is_taken_over(&self) -> bool {
-        self.taken_over
-    }
-
-    /// Its lease.
-    #[must_use]
-    pub const fn lease(&self) -> &Lease {
-        &self.lease
-    }
-
-    /// When to renew, counted from the claim or the last renewal.
-    #[must_use]
-    pub fn renew_after(&self) -> Duration {
-        self.lease.renew_after()
-    }
-
-    /// As [`Lease::trusted_for`].
-    #[must_use]
-    pub fn trusted_for(&self) -> Duration {
-        self.lease.trusted_for()
-    }
-
-    /// Pushes the lease's end forward.
-    ///
-    /// # Errors
-    /// If the store failed: the lease may or may not have moved.
-    pub async fn renew(&mut self) -> Result<Renewal, StoreError> {
-        self.lease.renew().await
-    }
-
-    /// Stores the outcome and ends the claim. If it is refused, the record is no longer ours.
-    ///
-    /// # Errors
-    /// Gives the claim back if the store failed. Trying again is safe: a repeat of an applied completion is
-    /// applied.
-    pub async fn complete(
-        self,
-        response: StoredResponse,
-        retention: Retention,
-    ) -> Result<Stamped<Update>, Box<ClaimError>> {
-        self.end(Change::Complete {
-            response,
-            retention,
-        })
-        .await
-    }
-
-    /// Gives the claim up and stores nothing: the key is free again.
-    ///
-    /// # Errors
-    /// Gives the claim back if the store failed. Trying again is safe.
-    pub async fn release(self) -> Result<Stamped<Update>, Box<ClaimError>> {
-        self.end(Change::Release).await
-    }
-
-    /// Says that the outcome is not known and ends the claim.
-    ///
-    /// # Errors
-    /// Gives the claim back if the store failed. Trying again is safe.
-    pub async fn mark_unknown(self) -> Result<Stamped<Update>, Box<ClaimError>> {
-        let unknown = self.lease.unknown;
-        self.end(Change::MarkUnknown { unknown }).await
-    }
-
-    async fn end(self, change: Change) -> Result<Stamped<Update>, Box<ClaimError>> {
-        match self.lease.write(change).await {
-            Ok(update) => Ok(update),
-            Err(source) => Err(Box::new(ClaimError {
-                claim: self,
-                source,
-            })),
-        }
-    }
-}
-
-impl Lease {
-    /// The record that is claimed.
-    #[must_use]
-    pub const fn id(&self) -> RecordId {
-        self.id
-    }
-
-    /// How long the lease may be believed in without asking the store, counted from *before* the step that set
-    /// it was started: the lease less a margin for clocks that do not run alike.
-    #[must_use]
-    pub fn trusted_for(&self) -> Duration {
-        self.lasts - self.lasts / 10
-    }
-
-    /// When to renew, counted from the claim or the last renewal.
-    #[must_use]
-    pub fn renew_after(&self) -> Duration {
-        self.lasts / 3
-    }
-
-    /// Pushes its end forward; [`Renewal::Lost`] once the claim is ended, too.
-    ///
-    /// # Errors
-    /// If the store failed: the lease may or may not have moved.
-    pub async fn renew(&self) -> Result<Renewal, StoreError> {
-        let change = Change::Renew {
-            lease: self.lasts,
-            unknown: self.unknown,
-        };
-        Ok(match self.write(change).await?.value {
-            Update::Applied(_) => Renewal::Held,
-            Update::Refused(_) => Renewal::Lost,
-        })
-    }
-
-    async fn write(&self, change: Change) -> Result<Stamped<Update>, StoreError> {
-        let expect = Expect {
-            owner: self.owner,
-            revision: None,
-        };
-        self.engine.0.store.update(self.id, expect, change).await
-    }
-}
-
-/// The permission to execute without a claim while the store is down.
-#[derive(Debug)]
-#[must_use]
-pub struct Bypass {
-    engine: Engine,
-    new: NewRecord,
-}
-
-impl Bypass {
-    /// Makes sure that nothing of a begin whose effect is not known is left: the key is free.
-    ///
-    /// # Errors
-    /// If the store failed.
-    pub async fn release(self) -> Result<(), StoreError> {
-        self.engine.disown(self.new.id, self.new.owner).await
-    }
-
-    /// Writes the outcome, if the store is back and nothing stands there.
-    ///
-    /// # Errors
-    /// If the store failed.
-    pub async fn record(
-        self,
-        response: StoredResponse,
-        retention: Retention,
-    ) -> Result<(), StoreError> {
-        let Self { engine, new } = self;
-        engine.enter(new, response, retention).await.map(drop)
-    }
 }
 
 /// How often a record may change hands while one request is judged.
