@@ -30,15 +30,17 @@ use oncegate::engine::Settled;
 use oncegate::hash::RecordId;
 use oncegate::record::{Phase, Record, RecordState, Retention};
 use oncegate::store::{Cursor, Filter, Inspect, Settlement};
-use oncegate::{StoreError, StoredResponse};
+use oncegate::{Policy, StoreError, StoredResponse};
 use oncegate_tower::Oncegate;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::live::LiveRoutes;
 use crate::metrics::Metrics;
 use crate::proxy::ServerBody;
+use crate::routes::Routes;
 
 /// What the admin listener looks at.
 #[derive(Debug)]
@@ -49,8 +51,8 @@ pub struct Admin {
     pub store: Arc<dyn Inspect>,
     /// The counters.
     pub metrics: Arc<Metrics>,
-    /// How long a resolved outcome is kept.
-    pub retention: Retention,
+    /// The routes, which say how long a resolved outcome is kept.
+    pub routes: Arc<LiveRoutes>,
     /// Cancelled when a drain begins.
     pub stopping: CancellationToken,
 }
@@ -253,7 +255,7 @@ impl Admin {
             id,
             Settlement::Completed {
                 response,
-                retention: self.retention,
+                retention: settled_retention(&self.routes.now()),
             },
         )
         .await
@@ -327,6 +329,19 @@ fn view(record: &Record, now: Timestamp) -> KeyView {
         age_seconds: now.since(record.created_at).as_secs(),
         expires_in_seconds: record.expires_at.since(now).as_secs(),
         response,
+    }
+}
+
+/// How long an operator's word is kept: as long as any route keeps an outcome. The record does not say which route it
+/// came from, and too long is the safe side.
+fn settled_retention(routes: &Routes) -> Retention {
+    let policies = || routes.policies().map(Policy::completed);
+    Retention {
+        live: policies().map(|kept| kept.live).max().unwrap_or_default(),
+        tombstone: policies()
+            .map(|kept| kept.tombstone)
+            .max()
+            .unwrap_or_default(),
     }
 }
 

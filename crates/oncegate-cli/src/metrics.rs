@@ -23,6 +23,16 @@ pub struct Metrics {
     outcomes_not_understood: AtomicU64,
     store: [Histogram; METHODS.len()],
     store_errors: AtomicU64,
+    reloads: [AtomicU64; RELOADS.len()],
+}
+
+/// What became of a reload.
+#[derive(Clone, Copy, Debug)]
+pub enum Reload {
+    /// The new configuration is in force.
+    Applied,
+    /// The old one stays.
+    Refused,
 }
 
 #[derive(Debug, Default)]
@@ -58,8 +68,30 @@ impl Metrics {
             "executions under way",
             running as u64,
         );
+        self.render_reloads(&mut out);
         self.render_store(&mut out);
         out
+    }
+
+    /// A reload came to its end.
+    pub fn reloaded(&self, result: Reload) {
+        self.reloads[result as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn render_reloads(&self, out: &mut String) {
+        header(
+            out,
+            "oncegate_reloads_total",
+            "counter",
+            "configurations read again on SIGHUP",
+        );
+        for (result, count) in RELOADS.iter().zip(&self.reloads) {
+            let count = count.load(Ordering::Relaxed);
+            line(
+                out,
+                format_args!("oncegate_reloads_total{{result=\"{result}\"}} {count}"),
+            );
+        }
     }
 
     fn render_requests(&self, out: &mut String) {
@@ -250,6 +282,8 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     let _infallible = writeln!(out, "{text}");
 }
 
+/// In the order of [`Reload`].
+const RELOADS: [&str; 2] = ["applied", "refused"];
 /// In the order of [`Method`].
 const METHODS: [&str; 5] = ["insert", "update", "get", "purge", "ping"];
 const STATUSES: [Became; 8] = [

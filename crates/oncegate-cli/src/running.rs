@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use oncegate::record::Retention;
 use oncegate::store::{Inspect, StoreError};
-use oncegate::{Engine, Policy, Store};
+use oncegate::{Engine, Store};
 use oncegate_stores::OpenError;
 use oncegate_tower::{Drained, Oncegate, Policies, Settings};
 use tokio::net::TcpListener;
@@ -22,8 +21,12 @@ use tower_layer::Layer;
 
 use crate::admin::{Admin, AdminService};
 use crate::config::Config;
+use crate::live::LiveRoutes;
 use crate::metrics::{Metrics, TimedStore};
-use crate::proxy::{self, Forward, ForwardSettings, ServerSettings};
+use crate::proxy::{
+    self, Forward, ForwardSettings, PoolSettings, ServerSettings, ServerTls, UpstreamTls,
+};
+use crate::routes::Routes;
 
 /// A proxy that could not start.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +57,11 @@ pub struct Running {
     oncegate: Oncegate,
     forward: Forward,
     store: Arc<dyn Inspect>,
-    drain_timeout: Duration,
+    config: Config,
+    routes: Arc<LiveRoutes>,
+    metrics: Arc<Metrics>,
+    tls: Option<ServerTls>,
+    upstream_tls: Option<UpstreamTls>,
     stop: CancellationToken,
     servers: Vec<JoinHandle<()>>,
     admin_server: Option<JoinHandle<()>>,
@@ -84,9 +91,16 @@ impl Running {
             .filter_map(|origin| HeaderValue::try_from(origin).ok())
             .collect();
         let oncegate = Oncegate::with(engine, settings);
-        let forward = Forward::new(config.upstream.clone(), forward_settings(config));
+        let tls = config
+            .tls
+            .as_ref()
+            .map(|identity| ServerTls::new(identity, config.tls_handshake_timeout));
+        let upstream_tls = upstream_tls(config);
+        let forward_settings = forward_settings(config, upstream_tls.clone());
+        let forward = Forward::new(config.upstream.clone(), forward_settings);
+        let routes = Arc::new(LiveRoutes::new(Arc::clone(&config.routes)));
         let service = oncegate
-            .layer_with(Arc::clone(&config.routes) as Arc<dyn Policies>)
+            .layer_with(Arc::clone(&routes) as Arc<dyn Policies>)
             .layer(forward.clone());
 
         let stop = CancellationToken::new();
@@ -101,7 +115,11 @@ impl Running {
             oncegate,
             forward,
             store,
-            drain_timeout: config.drain_timeout,
+            config: config.clone(),
+            routes,
+            metrics,
+            tls: tls.clone(),
+            upstream_tls,
             stop,
             servers: Vec::new(),
             admin_server: None,
@@ -109,6 +127,7 @@ impl Running {
         let settings = ServerSettings {
             // The executions have `drain_timeout`; those that are given up then still have an answer to send.
             drain_timeout: config.drain_timeout + LAST_ANSWERS_TIMEOUT,
+            tls,
             ..ServerSettings::default()
         };
         for listener in listeners {
@@ -116,7 +135,7 @@ impl Running {
         }
         running.spawn_purger();
         if let Some(listener) = admin_listener {
-            running.spawn_admin(listener, metrics, config);
+            running.spawn_admin(listener);
         }
         Ok(running)
     }
@@ -145,10 +164,46 @@ impl Running {
         &self.store
     }
 
+    /// The counters.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What an operator should know about the configuration in force, a sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.config.warnings
+    }
+
+    /// Takes over a new configuration. What is under way goes on under the old one: executions with their policies,
+    /// connections with their certificates.
+    ///
+    /// # Errors
+    /// With the settings that it differs in and that need a restart; nothing has changed then.
+    pub fn follow(&mut self, config: Config) -> Result<(), Vec<&'static str>> {
+        let restart_needed = self.config.restart_needed_for(&config);
+        if !restart_needed.is_empty() {
+            return Err(restart_needed);
+        }
+        // Before the routes: no execution under a new policy may be cut by an old timeout.
+        let (connect_timeout, head_timeout) = timeouts_for(&config.routes);
+        self.forward.follow(connect_timeout, head_timeout);
+        if let (Some(tls), Some(identity)) = (&self.tls, &config.tls) {
+            tls.exchange(identity);
+        }
+        if let (Some(tls), Some(trust)) = (&self.upstream_tls, &config.upstream_trust) {
+            tls.exchange(trust);
+        }
+        self.routes.exchange(Arc::clone(&config.routes));
+        self.config = config;
+        Ok(())
+    }
+
     /// Stops in order, and says how that went.
     pub async fn stop(self) -> Drained {
         self.stop.cancel();
-        let drain = self.oncegate.drain(self.drain_timeout);
+        let drain = self.oncegate.drain(self.config.drain_timeout);
         let servers = futures_util::future::join_all(self.servers);
         let (drained, _joined) = tokio::join!(drain, servers);
         self.forward.tunnels().drain(TUNNELS_DRAIN_TIMEOUT).await;
@@ -182,12 +237,12 @@ impl Running {
         }));
     }
 
-    fn spawn_admin(&mut self, listener: TcpListener, metrics: Arc<Metrics>, config: &Config) {
+    fn spawn_admin(&mut self, listener: TcpListener) {
         let admin = Admin {
             oncegate: self.oncegate.clone(),
             store: Arc::clone(&self.store),
-            metrics,
-            retention: settled_retention(config),
+            metrics: Arc::clone(&self.metrics),
+            routes: Arc::clone(&self.routes),
             stopping: self.stop.clone(),
         };
         // Served until the process ends: readiness must be seen to go while executions drain.
@@ -216,32 +271,37 @@ impl Running {
 
 /// The layer bounds each execution by its route's `upstream_timeout`. The transport must not cut one short, and must
 /// have given up connecting before: a request that was never sent is not unknown.
-fn forward_settings(config: &Config) -> ForwardSettings {
-    let timeouts = config
-        .routes
-        .policies()
-        .map(|policy| policy.upstream_timeout);
+fn timeouts_for(routes: &Routes) -> (Duration, Duration) {
+    let timeouts = routes.policies().map(|policy| policy.upstream_timeout);
     let (shortest, longest) = timeouts
         .fold((Duration::MAX, Duration::ZERO), |(min, max), timeout| {
             (min.min(timeout), max.max(timeout))
         });
-    let mut settings = ForwardSettings::default();
-    settings.pool.head_timeout = settings.pool.head_timeout.max(longest);
-    settings.pool.connect_timeout = settings.pool.connect_timeout.min(shortest / 2);
-    settings
+    let PoolSettings {
+        connect_timeout,
+        head_timeout,
+        ..
+    } = PoolSettings::default();
+    (connect_timeout.min(shortest / 2), head_timeout.max(longest))
 }
 
-/// How long an operator's word is kept: as long as any route keeps an outcome. The record does not say which route it
-/// came from, and too long is the safe side.
-fn settled_retention(config: &Config) -> Retention {
-    let policies = || config.routes.policies().map(Policy::completed);
-    Retention {
-        live: policies().map(|kept| kept.live).max().unwrap_or_default(),
-        tombstone: policies()
-            .map(|kept| kept.tombstone)
-            .max()
-            .unwrap_or_default(),
+fn forward_settings(config: &Config, tls: Option<UpstreamTls>) -> ForwardSettings {
+    let (connect_timeout, head_timeout) = timeouts_for(&config.routes);
+    ForwardSettings {
+        pool: PoolSettings {
+            connect_timeout,
+            head_timeout,
+            ..PoolSettings::default()
+        },
+        tls,
+        ..ForwardSettings::default()
     }
+}
+
+fn upstream_tls(config: &Config) -> Option<UpstreamTls> {
+    let name = config.upstream.server_name()?.clone();
+    let trust = config.upstream_trust.as_ref()?;
+    Some(UpstreamTls::new(name, trust))
 }
 
 async fn listen_all(

@@ -1,4 +1,4 @@
-//! `oncegate serve`: loads the configuration, runs the proxy, and stops it on a signal.
+//! `oncegate serve`: loads the configuration, runs the proxy, reloads it on SIGHUP, and stops it on another signal.
 
 use std::fmt::Write as _;
 
@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::command::Failed;
 use crate::config::{Config, Environment, ServeArgs};
 use crate::logging;
+use crate::reload::reload;
 use crate::running::Running;
 
 /// The flags of `oncegate serve`.
@@ -33,9 +34,20 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         tracing::warn!("{warning}");
     }
     let mut signals = Signals::listen()?;
-    let running = Running::start(&config).await?;
+    let mut running = Running::start(&config).await?;
     announce(&config, &running);
-    let signal = signals.next().await;
+    let signal = loop {
+        match signals.next().await {
+            Signal::Reload => {
+                // A file that does not come must not keep the process from ending.
+                tokio::select! {
+                    () = reload(&arguments.serve, &environment, &mut running) => {}
+                    signal = signals.end() => break signal,
+                }
+            }
+            Signal::End(signal) => break signal,
+        }
+    };
     tracing::info!(signal, drain_timeout = ?config.drain_timeout, "draining");
     tokio::select! {
         drained = running.stop() => match drained {
@@ -44,7 +56,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
                 tracing::warn!(executions, "stopped; what was left is marked unknown");
             }
         },
-        signal = signals.next() => {
+        signal = signals.end() => {
             tracing::warn!(signal, "stopped at once; what was under way is unknown");
         }
     }
@@ -52,10 +64,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
 }
 
 fn announce(config: &Config, running: &Running) {
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let mut listening = String::new();
     for address in running.listening() {
         // Writing to a string cannot fail.
-        let _infallible = write!(listening, "http://{address} ");
+        let _infallible = write!(listening, "{scheme}://{address} ");
     }
     tracing::info!(
         listening = listening.trim_end(),
@@ -66,7 +83,14 @@ fn announce(config: &Config, running: &Running) {
     );
 }
 
-/// The signals that end the process.
+/// What a signal asks for.
+enum Signal {
+    Reload,
+    /// With its name.
+    End(&'static str),
+}
+
+/// The signals that are listened to.
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
@@ -86,16 +110,20 @@ impl Signals {
         })
     }
 
-    /// The next signal that ends the process. A hang-up must not: by itself it would, undrained.
-    async fn next(&mut self) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hangup.recv() => {
-                    tracing::warn!("SIGHUP: reloading is not supported yet; restart to change settings");
-                }
-            }
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => Signal::End("SIGTERM"),
+            _ = self.interrupt.recv() => Signal::End("SIGINT"),
+            _ = self.hangup.recv() => Signal::Reload,
+        }
+    }
+
+    /// The next signal that ends the process. A hang-up waits until it is asked for.
+    async fn end(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }

@@ -16,7 +16,7 @@ use super::secret::Secret;
 use super::setting::{Access, Place, Setting};
 use super::settings::settings_at;
 use super::value::Value;
-use crate::proxy::Upstream;
+use crate::proxy::{Identity, Trust, Upstream};
 use crate::routes::{Route, Routes};
 
 /// Everything that `oncegate serve` has to know.
@@ -38,6 +38,22 @@ pub struct Config {
     pub secret: Option<Secret>,
     /// Origins whose scripts may read our refusals.
     pub cors_origins: Vec<String>,
+    /// Where our certificate was read from.
+    pub tls_cert_file: Option<PathBuf>,
+    /// Where its key was read from.
+    pub tls_key_file: Option<PathBuf>,
+    /// How long a client may take until TLS stands.
+    pub tls_handshake_timeout: Duration,
+    /// What clients are shown; with it, they are spoken to over TLS.
+    pub tls: Option<Identity>,
+    /// Where the upstream's authorities were read from.
+    pub upstream_ca_file: Option<PathBuf>,
+    /// Where the certificate for the upstream was read from.
+    pub upstream_client_cert_file: Option<PathBuf>,
+    /// Where its key was read from.
+    pub upstream_client_key_file: Option<PathBuf>,
+    /// Whom an upstream behind `https` is vouched for by; none for other upstreams.
+    pub upstream_trust: Option<Trust>,
     /// How long executions may take to end at shutdown.
     pub drain_timeout: Duration,
     /// The policies: one for each route, and the defaults.
@@ -108,6 +124,14 @@ impl Default for Config {
             secret_file: None,
             secret: None,
             cors_origins: Vec::new(),
+            tls_cert_file: None,
+            tls_key_file: None,
+            tls_handshake_timeout: Duration::from_secs(10),
+            tls: None,
+            upstream_ca_file: None,
+            upstream_client_cert_file: None,
+            upstream_client_key_file: None,
+            upstream_trust: None,
             drain_timeout: Duration::from_secs(30),
             routes: Arc::default(),
             warnings: Vec::new(),

@@ -18,6 +18,7 @@ use super::given::{CONFIG_VARIABLE, from_environment, from_flags};
 use super::in_force::Config;
 use super::secret::{Secret, SecretError};
 use super::setting::{Access, Given, Match, PolicyDraft};
+use super::tls;
 use super::warnings::warnings;
 use crate::routes::{Route, Routes};
 
@@ -160,10 +161,15 @@ impl Loading {
 
     fn finish(mut self) -> Result<Config, ConfigError> {
         let world_readable = self.secret();
+        let files = tls::load(&mut self.config);
+        for (setting, finding) in files.findings {
+            self.report([setting], finding);
+        }
         if let Some(error) = ConfigError::of(self.findings) {
             return Err(error);
         }
         self.config.warnings = warnings(&self.config, world_readable);
+        self.config.warnings.extend(files.warnings);
         Ok(self.config)
     }
 

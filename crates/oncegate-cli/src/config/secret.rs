@@ -70,13 +70,13 @@ impl fmt::Debug for Secret {
 }
 
 #[cfg(unix)]
-fn is_world_readable(file: &File) -> io::Result<bool> {
+pub(super) fn is_world_readable(file: &File) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt as _;
     Ok(file.metadata()?.permissions().mode() & 0o004 != 0)
 }
 
 #[cfg(not(unix))]
-fn is_world_readable(_: &File) -> io::Result<bool> {
+pub(super) fn is_world_readable(_: &File) -> io::Result<bool> {
     Ok(false)
 }
 

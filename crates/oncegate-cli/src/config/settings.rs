@@ -17,11 +17,13 @@ use super::value::{Shape, Value};
 mod execution;
 mod keys;
 mod server;
+mod tls;
 
 /// Every setting, in the order in which they are shown.
 pub(super) fn settings() -> impl Iterator<Item = &'static Setting> {
     let parts = [
         &server::SERVER[..],
+        &tls::TLS,
         &ROUTE,
         &keys::KEYS,
         &execution::EXECUTION,

@@ -16,8 +16,9 @@ use futures_util::task::AtomicWaker;
 use http::Version;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
+
+use super::transport::Transport;
 
 /// How long a client may keep us waiting, by what it is to do.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +55,7 @@ pub(super) struct OpenRequest {
 /// A client's socket that notes what happens on it.
 #[derive(Debug)]
 pub(super) struct WatchedStream {
-    stream: TcpStream,
+    stream: Transport,
     activity: Arc<Activity>,
 }
 
@@ -176,7 +177,7 @@ impl Drop for OpenRequest {
 }
 
 impl WatchedStream {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(stream: Transport, activity: Arc<Activity>) -> Self {
         Self { stream, activity }
     }
 }
@@ -231,12 +232,23 @@ impl AsyncWrite for WatchedStream {
         self.stream.is_write_vectored()
     }
 
+    /// TLS keeps what it was given until it is flushed: there, too, a client may take nothing.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if self.stream.is_tls() {
+            self.activity.note_write(flushed.is_pending());
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        // A goodbye would say that all was sent.
+        if self.activity.state.lock().reset_at_end {
+            return Poll::Ready(Ok(()));
+        }
+        let closed = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.activity.note_write(closed.is_pending());
+        closed
     }
 }
 

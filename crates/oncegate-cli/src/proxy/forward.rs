@@ -26,9 +26,10 @@ use tower_service::Service;
 use super::answer::{BoxError, NoAnswer};
 use super::body::ForwardBody;
 use super::headers::{frame_request, host_of, prepare_request, prepare_response, upgrade_of};
-use super::pool::{OutBody, Pool, PoolSettings};
+use super::pool::{OutBody, Pool, PoolSettings, Want};
+use super::tls::{Offer, UpstreamTls};
 use super::tunnel::Tunnels;
-use super::upstream::{Protocol, Upstream};
+use super::upstream::{self, Protocol, Upstream};
 
 /// Forwards every request to one upstream. A clone shares the connections.
 #[derive(Clone)]
@@ -44,6 +45,8 @@ pub struct ForwardSettings {
     pub pool: PoolSettings,
     /// How many upgraded connections and CONNECTs may be open; more are refused.
     pub tunnels_max: usize,
+    /// What an upstream behind `https` is spoken to with; without it, none of its certificates is trusted.
+    pub tls: Option<UpstreamTls>,
 }
 
 /// The answer to one forwarded request. It is always there.
@@ -63,6 +66,7 @@ impl Default for ForwardSettings {
         Self {
             pool: PoolSettings::default(),
             tunnels_max: 1024,
+            tls: None,
         }
     }
 }
@@ -72,9 +76,15 @@ impl Forward {
     #[must_use]
     pub fn new(upstream: Upstream, settings: ForwardSettings) -> Self {
         Self {
-            pool: Arc::new(Pool::new(upstream, settings.pool)),
+            pool: Arc::new(Pool::new(upstream, settings.pool, settings.tls)),
             tunnels: Tunnels::new(settings.tunnels_max),
         }
+    }
+
+    /// Lets the times of the transport follow those of routes that have changed. The time for an answer is
+    /// never shortened: an execution may be under way, or about to be sent, that was promised more.
+    pub fn follow(&self, connect_timeout: Duration, head_timeout: Duration) {
+        self.pool.follow(connect_timeout, head_timeout);
     }
 
     /// The upgraded connections, for the shutdown: the server does not see them any more.
@@ -91,14 +101,21 @@ impl Forward {
         let (mut head, body) = request.into_parts();
         let idle_max = keyed_idle_max(&head);
         let switch = self.switch_of(&mut head, body.is_end_stream(), idle_max.is_some())?;
-        self.readdress(&mut head, switch.as_ref())?;
+        let offer = match &switch {
+            Some(Switch {
+                protocol: Some(_), ..
+            }) => Offer::Http1,
+            Some(_) | None => Offer::Any,
+        };
+        let protocol = self.pool.expected(offer);
+        self.readdress(&mut head, switch.as_ref(), protocol)?;
         let request = if head.method == Method::CONNECT {
             Request::from_parts(head, unfailing(Empty::new()))
         } else {
-            frame_request(&mut head, &body, self.pool.upstream().protocol());
+            frame_request(&mut head, &body, protocol);
             Request::from_parts(head, body.map_err(Into::into).boxed_unsync())
         };
-        let response = self.pool.send(request, idle_max).await?;
+        let response = self.pool.send(request, Want { idle_max, offer }).await?;
         self.answer(response, switch)
     }
 
@@ -110,7 +127,7 @@ impl Forward {
         is_keyed: bool,
     ) -> Result<Option<Switch>, NoAnswer> {
         let is_connect = head.method == Method::CONNECT;
-        let speaks_http1 = self.pool.upstream().protocol() == Protocol::Http1;
+        let speaks_http1 = self.pool.upstream().scheme() != upstream::Scheme::H2c;
         let protocol = upgrade_of(head).filter(|_| speaks_http1 && is_empty && !is_keyed);
         if !is_connect && protocol.is_none() {
             return Ok(None);
@@ -133,12 +150,13 @@ impl Forward {
         &self,
         head: &mut request::Parts,
         switch: Option<&Switch>,
+        protocol: Protocol,
     ) -> Result<(), NoAnswer> {
         let upstream = self.pool.upstream();
         let host = host_of(head).unwrap_or_else(|| upstream.authority().clone());
-        prepare_request(head, &host, upstream.protocol());
-        if let Some(protocol) = switch.and_then(|switch| switch.protocol.clone()) {
-            head.headers.insert(UPGRADE, protocol);
+        prepare_request(head, &host, protocol);
+        if let Some(wanted) = switch.and_then(|switch| switch.protocol.clone()) {
+            head.headers.insert(UPGRADE, wanted);
             head.headers
                 .insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         }
@@ -147,8 +165,8 @@ impl Forward {
             let value = HeaderValue::from_str(host.as_str()).map_err(NoAnswer::not_sent)?;
             head.headers.insert(HOST, value);
         }
-        head.uri = target(upstream, head, host)?;
-        match upstream.protocol() {
+        head.uri = target(upstream, head, host, protocol)?;
+        match protocol {
             Protocol::Http1 => head.version = Version::HTTP_11,
             Protocol::Http2 => {
                 head.version = Version::HTTP_2;
@@ -224,7 +242,12 @@ fn keyed_idle_max(head: &request::Parts) -> Option<Duration> {
 }
 
 /// The URI in the form that the hop needs: origin form, with authority for HTTP/2, authority alone for CONNECT.
-fn target(upstream: &Upstream, head: &request::Parts, host: Authority) -> Result<Uri, NoAnswer> {
+fn target(
+    upstream: &Upstream,
+    head: &request::Parts,
+    host: Authority,
+    protocol: Protocol,
+) -> Result<Uri, NoAnswer> {
     if head.method == Method::CONNECT {
         return Ok(host.into());
     }
@@ -233,10 +256,13 @@ fn target(upstream: &Upstream, head: &request::Parts, host: Authority) -> Result
         .ok_or_else(|| NoAnswer::not_sent("path too long"))?;
     let mut parts = uri::Parts::default();
     parts.path_and_query = Some(path);
-    match upstream.protocol() {
+    match protocol {
         Protocol::Http1 => {}
         Protocol::Http2 => {
-            parts.scheme = Some(Scheme::HTTP);
+            parts.scheme = Some(match upstream.scheme() {
+                upstream::Scheme::Http | upstream::Scheme::H2c => Scheme::HTTP,
+                upstream::Scheme::Https => Scheme::HTTPS,
+            });
             parts.authority = Some(host);
         }
     }

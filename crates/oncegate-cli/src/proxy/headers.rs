@@ -16,6 +16,7 @@ use http::{Method, Version, request, response};
 use http_body::Body;
 use oncegate::response::is_always_kept;
 
+use super::tls::OverTls;
 use super::upstream::Protocol;
 
 /// The peer of the connection that a request came on; the server puts it into the request's extensions.
@@ -160,8 +161,13 @@ fn add_forwarded(head: &mut request::Parts, host: &Authority) {
         );
     }
     // Whoever stands before us and ends TLS knows better.
+    let over_tls = head.extensions.get::<OverTls>().is_some();
     let proto = head.headers.entry(X_FORWARDED_PROTO);
-    proto.or_insert(HeaderValue::from_static("http"));
+    proto.or_insert(HeaderValue::from_static(if over_tls {
+        "https"
+    } else {
+        "http"
+    }));
     if let Entry::Vacant(entry) = head.headers.entry(X_FORWARDED_HOST)
         && let Ok(value) = HeaderValue::from_str(host.as_str())
     {

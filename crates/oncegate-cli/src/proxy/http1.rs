@@ -17,13 +17,13 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::answer::{Attempt, NoAnswer, chain};
 use super::pool::{OutBody, PoolSettings};
+use super::transport::Transport;
 
 /// One connection, not in use by anyone else.
 pub(super) struct Connection {
@@ -61,7 +61,7 @@ struct IdleConnection {
 impl Connection {
     /// Speaks HTTP/1.1 on a fresh stream. Nothing is sent by this.
     pub(super) async fn handshake(
-        stream: TcpStream,
+        stream: Transport,
         tasks: &TaskTracker,
     ) -> Result<Self, NoAnswer> {
         let (sender, connection) = Builder::new()

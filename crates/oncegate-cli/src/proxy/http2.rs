@@ -16,13 +16,13 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::answer::{Attempt, NoAnswer, chain};
 use super::pool::{OutBody, PoolSettings};
+use super::transport::Transport;
 
 /// The one connection of the moment.
 pub(super) struct SharedConnection {
@@ -86,7 +86,7 @@ impl SharedConnection {
     /// Speaks HTTP/2 on a fresh stream and makes it the current connection. No request is sent by this.
     pub(super) async fn replace(
         &self,
-        stream: TcpStream,
+        stream: Transport,
         settings: &PoolSettings,
         tasks: &TaskTracker,
     ) -> Result<StreamLease, NoAnswer> {

@@ -10,7 +10,7 @@
 //!   placeholder for no answer, and the failure is only ever `NotSent` if that is proven.
 //! * [`Upstream`] is the address, parsed.
 //!
-//! Deliberately not here: keys, records, problem answers, TLS, balancing, retries after a byte was sent.
+//! Deliberately not here: keys, records, problem answers, balancing, retries after a byte was sent.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,8 +35,11 @@ mod headers;
 mod http1;
 mod http2;
 mod pool;
+mod recast;
 mod server;
 mod server_body;
+mod tls;
+mod transport;
 mod tunnel;
 mod upstream;
 
@@ -47,5 +50,8 @@ pub use headers::PeerAddr;
 pub use pool::PoolSettings;
 pub use server::{Drained, ServerSettings, serve};
 pub use server_body::{ServerBody, ServerBodyError};
+pub use tls::{
+    Identity, InvalidIdentity, InvalidPem, ServerTls, Trust, UpstreamTls, certificates, private_key,
+};
 pub use tunnel::Tunnels;
-pub use upstream::{InvalidUpstream, Protocol, Upstream};
+pub use upstream::{InvalidUpstream, Protocol, Scheme, Upstream};

@@ -1,6 +1,6 @@
 //! The side that faces the clients: accepts, keeps limits, drains.
 //!
-//! Promises: HTTP/1.1 and cleartext HTTP/2 on one port; every wait for a client has a limit; beyond
+//! Promises: HTTP/1.1 and HTTP/2 on one port, in clear or over TLS; every wait for a client has a limit; beyond
 //! `connections_max` nothing is accepted until a place is free; no error of one connection or of `accept` ends the
 //! server; shutdown lets open requests finish for `drain_timeout` and tells whether they did.
 //! It does not protect executions from callers that disconnect: dropping the service's future is all that happens
@@ -35,6 +35,8 @@ use super::activity::{Activity, Expiry, OpenRequest, Patience, WatchedStream};
 use super::answer::{BoxError, chain};
 use super::headers::PeerAddr;
 use super::server_body::ServerBody;
+use super::tls::{OverTls, ServerTls};
+use super::transport::Transport;
 
 /// The limits on clients.
 #[derive(Clone, Debug)]
@@ -63,6 +65,8 @@ pub struct ServerSettings {
     pub ping_timeout: Duration,
     /// How long open requests may take to finish at shutdown.
     pub drain_timeout: Duration,
+    /// TLS on every connection; its handshake has limits of its own.
+    pub tls: Option<ServerTls>,
 }
 
 /// How the server ended.
@@ -92,6 +96,7 @@ impl Default for ServerSettings {
             ping_interval: Duration::from_secs(20),
             ping_timeout: Duration::from_secs(20),
             drain_timeout: Duration::from_secs(30),
+            tls: None,
         }
     }
 }
@@ -101,6 +106,7 @@ struct Server {
     http: Builder<TokioExecutor>,
     patience: Patience,
     body_idle_timeout: Duration,
+    tls: Option<ServerTls>,
     /// Open requests may finish, nothing new begins.
     drain: CancellationToken,
     /// Everything ends now.
@@ -167,6 +173,7 @@ impl Server {
                 write_timeout: settings.write_timeout,
             },
             body_idle_timeout: settings.body_idle_timeout,
+            tls: settings.tls.clone(),
             drain: CancellationToken::new(),
             cut: CancellationToken::new(),
         }
@@ -186,6 +193,22 @@ impl Server {
         Drained::TimedOut { connections_cut }
     }
 
+    /// Shakes hands, if that is what is done here. Nobody has asked for anything yet: a drain does not wait for it.
+    async fn secure(&self, stream: TcpStream) -> Option<Transport> {
+        let Some(tls) = &self.tls else {
+            return Some(Transport::Plain(stream));
+        };
+        // Boxed: a connection that has shaken hands needs no room for it.
+        let accepted = Box::pin(tls.accept(stream));
+        match self.drain.run_until_cancelled(accepted).await? {
+            Ok(stream) => Some(stream),
+            Err(error) => {
+                tracing::debug!(%error, "TLS handshake with a client failed");
+                None
+            }
+        }
+    }
+
     /// Serves one connection to its end.
     async fn run<S, B>(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, service: S)
     where
@@ -198,11 +221,16 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
+        let Some(stream) = self.secure(stream).await else {
+            return;
+        };
+        let over_tls = stream.is_tls().then_some(OverTls);
         let activity = Arc::new(Activity::new());
         let io = TokioIo::new(WatchedStream::new(stream, Arc::clone(&activity)));
         let body_idle_timeout = self.body_idle_timeout;
         let opened = Arc::clone(&activity);
-        let answers = service_fn(move |request: Request<Incoming>| {
+        let answers = service_fn(move |mut request: Request<Incoming>| {
+            over_tls.map(|over_tls| request.extensions_mut().insert(over_tls));
             let open = opened.open_request(request.version());
             let request = request.map(|body| ServerBody::new(body, body_idle_timeout));
             answer(service.clone(), request, peer, open)

@@ -1,7 +1,7 @@
 //! Where requests go: one upstream, parsed from its URL.
 //!
 //! `http://host:port[/base-path]` is HTTP/1.1, `h2c://host:port[/base-path]` is cleartext HTTP/2 with prior
-//! knowledge. Parsing promises that everything else is refused with an error that names the URL and the reason,
+//! knowledge, `https://host:port[/base-path]` is TLS, and ALPN says which of the two. Parsing promises that everything else is refused with an error that names the URL and the reason,
 //! so that no other module has to think about half-valid addresses. It deliberately resolves no names: an
 //! upstream that does not answer yet is no configuration error, and addresses change while we run.
 
@@ -10,23 +10,37 @@ use std::str::FromStr;
 
 use http::Uri;
 use http::uri::{Authority, PathAndQuery};
+use rustls::pki_types::ServerName;
 
-/// The upstream: protocol, address and the path that is put before every request's own.
+/// The upstream: scheme, address and the path that is put before every request's own.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Upstream {
-    protocol: Protocol,
+    scheme: Scheme,
     authority: Authority,
     port: u16,
+    /// Whom its certificate has to name; for `https` alone.
+    server_name: Option<ServerName<'static>>,
     /// Without a slash at its end; empty for the root.
     base_path: String,
 }
 
-/// What an upstream speaks.
+/// How an upstream is reached.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Scheme {
+    /// HTTP/1.1 in clear.
+    Http,
+    /// HTTP/2 in clear.
+    H2c,
+    /// Either over TLS; each connection agrees on one.
+    Https,
+}
+
+/// What is spoken on a connection.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Protocol {
     /// HTTP/1.1, one exchange at a time on a connection.
     Http1,
-    /// Cleartext HTTP/2 with prior knowledge, all exchanges on one connection.
+    /// HTTP/2, all exchanges on one connection.
     Http2,
 }
 
@@ -34,14 +48,14 @@ pub enum Protocol {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidUpstream {
     /// Not a URL at all, or a relative one.
-    #[error("not a URL: write http://host:port or h2c://host:port")]
+    #[error("not a URL: write http://host:port, https://host:port or h2c://host:port")]
     NotAUrl,
-    /// TLS to the upstream is planned, not built.
-    #[error("https:// is not supported yet: write http://host:port or h2c://host:port")]
-    TlsNotSupported,
     /// Some other scheme.
-    #[error("unknown scheme: write http://host:port or h2c://host:port")]
+    #[error("unknown scheme: write http://host:port, https://host:port or h2c://host:port")]
     SchemeUnknown,
+    /// With `https`, the host has to be one that a certificate can name.
+    #[error("no certificate can name this host")]
+    HostUnnamable,
     /// Credentials in the URL would end up in logs.
     #[error("credentials in the URL are not supported")]
     CredentialsGiven,
@@ -54,10 +68,16 @@ pub enum InvalidUpstream {
 }
 
 impl Upstream {
-    /// What it speaks.
+    /// How it is reached.
     #[must_use]
-    pub fn protocol(&self) -> Protocol {
-        self.protocol
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Whom its certificate has to name; none without TLS.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&ServerName<'static>> {
+        self.server_name.as_ref()
     }
 
     /// Host and port as they were configured.
@@ -68,11 +88,7 @@ impl Upstream {
 
     /// What to connect to: the host without the brackets of an IPv6 address, and the port.
     pub(super) fn address(&self) -> (&str, u16) {
-        let host = self.authority.host();
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
-        (bare.unwrap_or(host), self.port)
+        (bare_host(&self.authority), self.port)
     }
 
     /// The request's path and query under the base path, otherwise byte for byte; `None` if too long for a URI.
@@ -94,10 +110,10 @@ impl FromStr for Upstream {
 
     fn from_str(url: &str) -> Result<Self, InvalidUpstream> {
         let uri: Uri = url.parse().map_err(|_| InvalidUpstream::NotAUrl)?;
-        let protocol = match uri.scheme_str() {
-            Some("http") => Protocol::Http1,
-            Some("h2c") => Protocol::Http2,
-            Some("https") => return Err(InvalidUpstream::TlsNotSupported),
+        let scheme = match uri.scheme_str() {
+            Some("http") => Scheme::Http,
+            Some("h2c") => Scheme::H2c,
+            Some("https") => Scheme::Https,
             Some(_) => return Err(InvalidUpstream::SchemeUnknown),
             None => return Err(InvalidUpstream::NotAUrl),
         };
@@ -108,12 +124,17 @@ impl FromStr for Upstream {
         if uri.query().is_some() {
             return Err(InvalidUpstream::QueryGiven);
         }
-        let port = port_of(&authority)?;
+        let port = port_of(&authority, scheme)?;
+        let server_name = match scheme {
+            Scheme::Http | Scheme::H2c => None,
+            Scheme::Https => Some(server_name_of(&authority)?),
+        };
         let base_path = uri.path().trim_end_matches('/').to_owned();
         Ok(Self {
-            protocol,
+            scheme,
             authority,
             port,
+            server_name,
             base_path,
         })
     }
@@ -121,36 +142,55 @@ impl FromStr for Upstream {
 
 impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.protocol {
-            Protocol::Http1 => "http",
-            Protocol::Http2 => "h2c",
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::H2c => "h2c",
+            Scheme::Https => "https",
         };
         write!(f, "{scheme}://{}{}", self.authority, self.base_path)
     }
 }
 
-/// The port; 80 if none is written. A port that does not fit is an error and not, as in `http`, absent.
-fn port_of(authority: &Authority) -> Result<u16, InvalidUpstream> {
+/// The host without the brackets of an IPv6 address.
+fn bare_host(authority: &Authority) -> &str {
+    let host = authority.host();
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    bare.unwrap_or(host)
+}
+
+fn server_name_of(authority: &Authority) -> Result<ServerName<'static>, InvalidUpstream> {
+    ServerName::try_from(bare_host(authority).to_owned())
+        .map_err(|_source| InvalidUpstream::HostUnnamable)
+}
+
+/// The port; 80, or 443 with TLS, if none is written. A port that does not fit is an error and not, as in `http`, absent.
+fn port_of(authority: &Authority, scheme: Scheme) -> Result<u16, InvalidUpstream> {
     match authority.port_u16() {
         Some(0) => Err(InvalidUpstream::PortInvalid),
         Some(port) => Ok(port),
-        None if authority.as_str() == authority.host() => Ok(DEFAULT_PORT),
+        None if authority.as_str() == authority.host() => Ok(match scheme {
+            Scheme::Http | Scheme::H2c => HTTP_PORT,
+            Scheme::Https => HTTPS_PORT,
+        }),
         None => Err(InvalidUpstream::PortInvalid),
     }
 }
 
-/// The port of a URL that names none.
-const DEFAULT_PORT: u16 = 80;
+/// The ports of a URL that names none.
+const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(url: &str, expected: Result<(Protocol, (&str, u16), &str), InvalidUpstream>) {
+    fn check(url: &str, expected: Result<(Scheme, (&str, u16), &str), InvalidUpstream>) {
         let parsed = url.parse::<Upstream>();
         let seen = parsed
             .as_ref()
-            .map(|u| (u.protocol, u.address(), u.base_path.as_str()));
+            .map(|u| (u.scheme, u.address(), u.base_path.as_str()));
         assert_eq!(seen, expected.as_ref().map(|e| *e), "{url}");
     }
 
@@ -158,26 +198,31 @@ mod tests {
     fn a_url_names_protocol_address_and_base_path() {
         check(
             "http://127.0.0.1:3000",
-            Ok((Protocol::Http1, ("127.0.0.1", 3000), "")),
+            Ok((Scheme::Http, ("127.0.0.1", 3000), "")),
         );
         check(
             "http://localhost",
-            Ok((Protocol::Http1, ("localhost", 80), "")),
+            Ok((Scheme::Http, ("localhost", 80), "")),
         );
         check(
             "http://localhost:3000/",
-            Ok((Protocol::Http1, ("localhost", 3000), "")),
+            Ok((Scheme::Http, ("localhost", 3000), "")),
         );
         check(
             "http://h:3000/api/v1/",
-            Ok((Protocol::Http1, ("h", 3000), "/api/v1")),
+            Ok((Scheme::Http, ("h", 3000), "/api/v1")),
         );
-        check("h2c://[::1]:3000", Ok((Protocol::Http2, ("::1", 3000), "")));
+        check("https://h", Ok((Scheme::Https, ("h", 443), "")));
+        check(
+            "https://[::1]:8443/api",
+            Ok((Scheme::Https, ("::1", 8443), "/api")),
+        );
+        check("h2c://[::1]:3000", Ok((Scheme::H2c, ("::1", 3000), "")));
     }
 
     #[test]
     fn everything_else_is_refused_with_its_reason() {
-        check("https://h:3000", Err(InvalidUpstream::TlsNotSupported));
+        check("https://-h-:3000", Err(InvalidUpstream::HostUnnamable));
         check("ftp://h", Err(InvalidUpstream::SchemeUnknown));
         check("127.0.0.1:3000", Err(InvalidUpstream::NotAUrl));
         check("/path", Err(InvalidUpstream::NotAUrl));

@@ -30,10 +30,16 @@ mod keys;
 #[cfg(test)]
 mod passing;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod start;
 mod tidy;
+#[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod tls_upstream;
 #[cfg(test)]
 mod transport;
 #[cfg(test)]

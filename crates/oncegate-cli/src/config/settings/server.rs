@@ -41,7 +41,7 @@ pub(super) static SERVER: [Setting; 7] = [
         |c| text(&c.upstream.to_string()),
     )
     .takes(
-        "`http://HOST:PORT` or `h2c://HOST:PORT`",
+        "`http://HOST:PORT`, `https://HOST:PORT` or `h2c://HOST:PORT`",
         "\"http://127.0.0.1:3000\"",
     )
     .does("where requests go; a base path is put before theirs"),

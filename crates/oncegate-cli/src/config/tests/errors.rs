@@ -117,13 +117,13 @@ fn all_errors_come_together_in_the_order_of_the_file() {
         keey = "required"
         [defaults]
         fingerprint = "RAW"
-        tls_cert = "a.pem"
+        tls_client_ca_file = "a.pem"
     "#;
     let expected = [
         "oncegate.toml:1: unknown setting `upstrem` above the first table",
         "oncegate.toml:4: unknown setting `keey` in `[[route]]`",
         "oncegate.toml:6: cannot use `fingerprint = \"RAW\"`: `RAW` is none of auto, raw, none",
-        "oncegate.toml:7: `tls_cert` is not supported yet",
+        "oncegate.toml:7: `tls_client_ca_file` is not supported yet",
         "environment: unknown variable `ONCEGATE_LEESE`",
     ];
     check(file, &[("ONCEGATE_LEESE", "1s")], &[], &expected);
@@ -272,8 +272,8 @@ fn addresses_and_urls_are_checked_before_anything_is_bound() {
         ("listen = 'localhost:http'", "`http` is no port"),
         ("admin = 'no'", "`no` is no IP address with a port"),
         (
-            "upstream = 'https://a'",
-            "https:// is not supported yet: write http://host:port or h2c://host:port",
+            "upstream = 'ftp://a'",
+            "unknown scheme: write http://host:port, https://host:port or h2c://host:port",
         ),
         (
             "store = 'file:'",

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::Config;
+use super::super::reload::FOLLOWED;
 use super::super::setting::{Place, Setting};
 use super::super::settings::{settings, settings_at};
 use super::super::value::Value;
@@ -88,7 +89,7 @@ fn the_example_of_each_setting_works() {
         // Those that need another setting, or a file that is not there.
         let after = match *name {
             "reconcile" => "on_unknown = 'reconcile'",
-            "secret_file" => continue,
+            name if UNSET.contains(&name) => continue,
             _ => "",
         };
         let place = match setting.place {
@@ -136,5 +137,23 @@ fn no_setting_is_defined_twice_and_every_one_is_described() {
     }
 }
 
-/// They have no default to write down.
-const UNSET: [&str; 1] = ["secret_file"];
+#[test]
+fn the_reference_says_what_follows_a_reload() {
+    let (_, section) = REFERENCE
+        .split_once("## A new configuration without a restart")
+        .unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    for name in FOLLOWED {
+        assert!(section.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+/// Files: they have no default to write down.
+const UNSET: [&str; 6] = [
+    "secret_file",
+    "tls_cert_file",
+    "tls_key_file",
+    "upstream_ca_file",
+    "upstream_client_cert_file",
+    "upstream_client_key_file",
+];

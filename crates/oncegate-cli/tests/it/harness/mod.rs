@@ -11,6 +11,7 @@ mod program;
 mod proxy;
 mod python;
 mod relay;
+pub(crate) mod tls;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{sleep, timeout};
 
 pub(crate) use answer::Answer;
-pub(crate) use client::{Request, get, pay, post, send};
+pub(crate) use client::{Request, get, pay, post, send, try_send};
 pub(crate) use http2::Http2;
 pub(crate) use origin::{Act, Execution, Gate, Origin};
 pub(crate) use program::{oncegate, program, run};

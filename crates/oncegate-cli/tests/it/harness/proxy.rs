@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use super::answer::Answer;
 use super::client::{Request, get, send, try_send};
 use super::program::{BINARY, Ended, oncegate, program, run};
-use super::within;
+use super::{poll_until, within};
 
 /// How a proxy is started. Ports are free ones, other ones each time.
 #[derive(Clone, Debug)]
@@ -152,12 +152,8 @@ fn announcement(line: &str) -> Option<(SocketAddr, SocketAddr)> {
         return None;
     }
     let address = |field| {
-        event
-            .get(field)?
-            .as_str()?
-            .strip_prefix("http://")?
-            .parse()
-            .ok()
+        let (_scheme, address) = event.get(field)?.as_str()?.split_once("://")?;
+        address.parse().ok()
     };
     Some((address("listening")?, address("admin")?))
 }
@@ -210,9 +206,35 @@ impl Proxy {
 
     /// Asks it to stop.
     pub(crate) async fn terminate(&self) {
+        self.signal("TERM").await;
+    }
+
+    /// Asks it to read its configuration again, and waits until it has; says whether it was taken over.
+    pub(crate) async fn reload(&self) -> bool {
+        let before = self.reloads().await;
+        self.signal("HUP").await;
+        poll_until("a reload", || async {
+            let (applied, refused) = self.reloads().await;
+            (applied + refused > before.0 + before.1).then_some(applied > before.0)
+        })
+        .await
+    }
+
+    /// How many reloads were applied, and how many refused.
+    async fn reloads(&self) -> (u64, u64) {
+        let metrics = self.ask("/metrics").await.text();
+        let count = |result: &str| {
+            let name = format!("oncegate_reloads_total{{result=\"{result}\"}} ");
+            let count = metrics.lines().find_map(|line| line.strip_prefix(&name));
+            count.unwrap().parse().unwrap()
+        };
+        (count("applied"), count("refused"))
+    }
+
+    async fn signal(&self, name: &str) {
         let id = self.child.id().expect("it runs").to_string();
         let mut command = program("sh");
-        command.args(["-c", "kill -TERM \"$1\"", "sh", &id]);
+        command.args(["-c", "kill -\"$1\" \"$2\"", "sh", name, &id]);
         assert_eq!(run(command).await.code, Some(0));
     }
 

@@ -1,0 +1,314 @@
+//! TLS between the proxy and the upstream.
+//!
+//! The origin ends TLS itself, or stands behind something that does; either way it keeps its own book.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http::Response;
+use parking_lot::Mutex;
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::harness::tls::{Acceptor, Authority, Certificate, Goodbye};
+use crate::harness::{Act, Origin, Setup, Stage, Wire, get, pay, within};
+
+/// M-10, M-11: HTTP/1.1, agreed on by ALPN, or because there is none.
+#[tokio::test]
+async fn an_upstream_over_tls_may_speak_http1() {
+    let stage = Stage::new().await;
+    let authority = Authority::new();
+    for alpn in [&["http/1.1"][..], &[]] {
+        let config = authority.issue().server(alpn);
+        let front = before(&stage.origin, config, Goodbye::Said).await;
+        let proxy = trusting(&stage, &front, &authority).start().await;
+        let key = format!("http1-{}", alpn.len());
+        let first = proxy.send(&pay(&key)).await;
+        first.must_be_executed();
+        proxy.send(&pay(&key)).await.must_replay(&first);
+        assert_eq!(stage.origin.executions(&key), 1);
+        proxy.stop().await;
+    }
+    for execution in stage.origin.book() {
+        let request = execution.request;
+        assert_eq!(request.header("host"), Some("shop.example"), "{request:?}");
+        assert_eq!(request.body, br#"{"amount":100}"#);
+    }
+}
+
+/// M-10, M-11: HTTP/2, on one connection, though the first request was made before that was known.
+#[tokio::test]
+async fn an_upstream_over_tls_may_speak_http2() {
+    let stage = Stage::new().await;
+    let authority = Authority::new();
+    let origin = Http2Origin::start(&authority.issue()).await;
+    let proxy = trusting(&stage, &origin.acceptor, &authority).start().await;
+    let requests: Vec<_> = (0..20)
+        .map(|number| pay(&format!("http2-{number}")))
+        .collect();
+    let firsts = futures_util::future::join_all(requests.iter().map(|it| proxy.send(it))).await;
+    for (request, first) in requests.iter().zip(&firsts) {
+        first.must_be_executed();
+        proxy.send(request).await.must_replay(first);
+    }
+    let book = origin.book.lock().clone();
+    assert_eq!(book.len(), 20, "{book:?}");
+    for (key, entries) in &book {
+        let uri = "https://shop.example/payments".to_owned();
+        let body = br#"{"amount":100}"#.to_vec();
+        assert_eq!(entries, &[(uri, body)], "{key}");
+    }
+    assert_eq!(origin.connections.load(Ordering::Relaxed), 1);
+}
+
+/// M-08: what is to be upgraded is sent over HTTP/1.1, though the upstream would rather speak HTTP/2.
+#[tokio::test]
+async fn an_upgrade_goes_over_tls_to_an_upstream_that_prefers_http2() {
+    let stage = Stage::new().await;
+    let authority = Authority::new();
+    let config = authority.issue().server(&["h2", "http/1.1"]);
+    let front = before(&stage.origin, config, Goodbye::Said).await;
+    let proxy = trusting(&stage, &front, &authority).start().await;
+    let mut wire = Wire::connect(proxy.listen).await.unwrap();
+    let upgrade = get("/echo")
+        .header("Connection", "upgrade")
+        .header("Upgrade", "x-echo");
+    wire.write(upgrade.bytes()).await.unwrap();
+    let answer = within("an upgrade", wire.read_answer()).await.unwrap();
+    assert_eq!(answer.code(), 101, "{answer:?}");
+    wire.write("over and back").await.unwrap();
+    assert_eq!(
+        within("an echo", wire.read_exact(13)).await.unwrap(),
+        b"over and back"
+    );
+}
+
+/// M-28: whoever cannot prove that it is the upstream gets not one byte of a request; the key is free, and the retry
+/// executes once the right one stands there.
+#[tokio::test]
+async fn an_upstream_that_is_not_trusted_gets_nothing_and_the_key_is_free() {
+    let stage = Stage::new().await;
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let config = |certificate: Certificate| certificate.server(&["h2", "http/1.1"]);
+    for (why, config) in [
+        ("UnknownIssuer", config(stranger.issue())),
+        ("expired", config(authority.issue_expired())),
+        ("not valid for name", config(authority.issue_for_another())),
+        (
+            "NoApplicationProtocol",
+            authority.issue().server(&["x-other"]),
+        ),
+    ] {
+        let front = before(&stage.origin, config, Goodbye::Said).await;
+        let proxy = trusting(&stage, &front, &authority).start().await;
+        let answer = proxy.send(&pay("secret")).await;
+        answer.must_be_problem(502, "upstream-unreachable", "no", "same-key");
+        assert_eq!(proxy.keys(&["list"]).await.stdout, "no keys\n");
+        assert!(proxy.logged().contains(why), "{why}: {}", proxy.logged());
+        proxy.stop().await;
+    }
+    // It speaks no TLS at all.
+    let proxy = trusting_at(&stage, &stage.origin.address().to_string(), &authority)
+        .start()
+        .await;
+    let answer = proxy.send(&pay("secret")).await;
+    answer.must_be_problem(502, "upstream-unreachable", "no", "same-key");
+    assert_eq!(proxy.keys(&["list"]).await.stdout, "no keys\n");
+    proxy.stop().await;
+    assert_eq!(stage.origin.book().len(), 0);
+
+    let front = before(&stage.origin, authority.issue().server(&[]), Goodbye::Said).await;
+    let proxy = trusting(&stage, &front, &authority).start().await;
+    proxy.send(&pay("secret")).await.must_be_executed();
+    assert_eq!(stage.origin.executions("secret"), 1);
+}
+
+/// M-28, M-30: as without TLS, what breaks after the request was read may have run, goodbye or not.
+#[tokio::test]
+async fn an_exchange_over_tls_that_breaks_after_the_request_was_read_is_unknown() {
+    let stage = Stage::new().await;
+    let authority = Authority::new();
+    let broken = [
+        ("cut", Act::Cut),
+        (
+            "half-a-head",
+            Act::bytes("HTTP/1.1 201 Created\r\nContent-Le"),
+        ),
+        (
+            "short",
+            Act::bytes("HTTP/1.1 201 Created\r\nContent-Length: 100\r\n\r\nonly this"),
+        ),
+        (
+            "chunks",
+            Act::bytes("HTTP/1.1 201 C\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npart\r\n"),
+        ),
+    ];
+    for goodbye in [Goodbye::Said, Goodbye::Unsaid] {
+        let front = before(&stage.origin, authority.issue().server(&[]), goodbye).await;
+        let proxy = trusting(&stage, &front, &authority).start().await;
+        for (key, act) in &broken {
+            let key = format!("{key}-{goodbye:?}");
+            stage.origin.plan(&key, [act.clone()]);
+            let answer = proxy.send(&pay(&key)).await;
+            answer.must_be_problem(502, "upstream-outcome-unknown", "maybe", "same-key");
+            let retry = proxy.send(&pay(&key)).await;
+            retry.must_be_problem(409, "outcome-unknown", "maybe", "same-key");
+            assert_eq!(stage.origin.executions(&key), 1, "{key}");
+        }
+        proxy.stop().await;
+    }
+}
+
+/// M-31: a body that ends with its connection is whole if TLS says that this is the end. Anybody on the way can make
+/// the bytes stop; only the upstream can say goodbye.
+#[tokio::test]
+async fn a_body_without_length_is_whole_only_if_tls_says_goodbye() {
+    let stage = Stage::new().await;
+    let authority = Authority::new();
+    let answer =
+        || Act::bytes("HTTP/1.1 201 Created\r\nContent-Type: text/plain\r\n\r\nall or half?");
+    for (key, goodbye) in [("said", Goodbye::Said), ("unsaid", Goodbye::Unsaid)] {
+        let front = before(&stage.origin, authority.issue().server(&[]), goodbye).await;
+        let proxy = trusting(&stage, &front, &authority).start().await;
+        stage.origin.plan(key, [answer()]);
+        let first = proxy.send(&pay(key)).await;
+        let retry = proxy.send(&pay(key)).await;
+        match goodbye {
+            Goodbye::Said => {
+                first.must_be_executed();
+                assert_eq!(first.body(), b"all or half?");
+                retry.must_replay(&first);
+            }
+            Goodbye::Unsaid => {
+                first.must_be_problem(502, "upstream-outcome-unknown", "maybe", "same-key");
+                retry.must_be_problem(409, "outcome-unknown", "maybe", "same-key");
+            }
+        }
+        assert_eq!(stage.origin.executions(key), 1, "{key}");
+        proxy.stop().await;
+    }
+}
+
+/// An upstream that asks who we are is told.
+#[tokio::test]
+async fn an_upstream_that_asks_for_our_certificate_is_shown_it() {
+    let stage = Stage::new().await;
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let config = authority.issue().server_for(&clients, &[]);
+    let front = before(&stage.origin, config, Goodbye::Said).await;
+    let setup = trusting(&stage, &front, &authority);
+    let proxy = setup.start().await;
+    let refused = proxy.send(&pay("nobody")).await;
+    assert_eq!(refused.code(), 502, "{refused:?}");
+    assert_eq!(stage.origin.book().len(), 0);
+    proxy.stop().await;
+
+    let (cert, key) = clients.issue().write(&stage, "client");
+    let setup = setup.set(&format!("upstream_client_cert_file={}", cert.display()));
+    let setup = setup.set(&format!("upstream_client_key_file={}", key.display()));
+    let proxy = setup.start().await;
+    proxy.send(&pay("somebody")).await.must_be_executed();
+    assert_eq!(stage.origin.executions("somebody"), 1);
+}
+
+/// The authorities of a file or of the system have to be there before a port is.
+#[tokio::test]
+async fn an_upstream_that_nobody_could_vouch_for_is_refused_at_the_start() {
+    let stage = Stage::new().await;
+    let setup = stage.proxy_before("https://localhost:1");
+    let empty = stage.write("empty.pem", "");
+    let nobody = setup.set(&format!("upstream_ca_file={}", empty.display()));
+    let failed = nobody.fail().await;
+    failed.must_fail(
+        64,
+        &[
+            "cannot use `upstream_ca_file = ",
+            "there is no certificate in it",
+        ],
+    );
+    assert!(!stage.store_file().exists());
+}
+
+/// The proxy before an upstream that this authority vouches for.
+fn trusting(stage: &Stage, front: &Acceptor, authority: &Authority) -> Setup {
+    trusting_at(
+        stage,
+        &format!("localhost:{}", front.address.port()),
+        authority,
+    )
+}
+
+fn trusting_at(stage: &Stage, upstream: &str, authority: &Authority) -> Setup {
+    let ca = stage.write("upstream-ca.pem", &authority.pem);
+    let setup = stage.proxy_before(&format!("https://{upstream}"));
+    setup.set(&format!("upstream_ca_file={}", Path::new(&ca).display()))
+}
+
+async fn before(origin: &Origin, config: ServerConfig, goodbye: Goodbye) -> Acceptor {
+    Acceptor::ending_tls(config, origin.address(), goodbye).await
+}
+
+/// An origin that speaks HTTP/2 over TLS, and keeps a book: by key, the target and the body.
+struct Http2Origin {
+    acceptor: Acceptor,
+    book: Book,
+    connections: Arc<AtomicUsize>,
+}
+
+type Book = Arc<Mutex<HashMap<String, Vec<(String, Vec<u8>)>>>>;
+
+impl Http2Origin {
+    async fn start(certificate: &Certificate) -> Self {
+        let tls = TlsAcceptor::from(Arc::new(certificate.server(&["h2", "http/1.1"])));
+        let book = Book::default();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (entered, counted) = (Arc::clone(&book), Arc::clone(&connections));
+        let acceptor = Acceptor::start(move |stream| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            serve(tls.clone(), stream, Arc::clone(&entered))
+        });
+        Self {
+            acceptor: acceptor.await,
+            book,
+            connections,
+        }
+    }
+}
+
+async fn serve(tls: TlsAcceptor, stream: TcpStream, book: Book) -> io::Result<()> {
+    let stream = tls.accept(stream).await?;
+    let mut connection = h2::server::handshake(stream)
+        .await
+        .map_err(io::Error::other)?;
+    while let Some(request) = connection.accept().await {
+        let (request, respond) = request.map_err(io::Error::other)?;
+        drop(tokio::spawn(execute(request, respond, Arc::clone(&book))));
+    }
+    Ok(())
+}
+
+async fn execute(
+    request: http::Request<h2::RecvStream>,
+    mut respond: h2::server::SendResponse<Bytes>,
+    book: Book,
+) {
+    let (head, mut stream) = request.into_parts();
+    let mut body = Vec::new();
+    while let Some(chunk) = stream.data().await {
+        body.extend(chunk.unwrap());
+    }
+    let key = head.headers["idempotency-key"].to_str().unwrap().to_owned();
+    let answer = format!("answer to {key}");
+    book.lock()
+        .entry(key)
+        .or_default()
+        .push((head.uri.to_string(), body));
+    let response = Response::builder().status(201).body(()).unwrap();
+    let mut sending = respond.send_response(response, false).unwrap();
+    sending.send_data(answer.into(), true).unwrap();
+}
