@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::Response;
-use parking_lot::Mutex;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::harness::tls::{Acceptor, Authority, Certificate, Goodbye};
@@ -56,7 +57,7 @@ async fn an_upstream_over_tls_may_speak_http2() {
         first.must_be_executed();
         proxy.send(request).await.must_replay(first);
     }
-    let book = origin.book.lock().clone();
+    let book = origin.book();
     assert_eq!(book.len(), 20, "{book:?}");
     for (key, entries) in &book {
         let uri = "https://shop.example/payments".to_owned();
@@ -164,6 +165,52 @@ async fn an_exchange_over_tls_that_breaks_after_the_request_was_read_is_unknown(
     }
 }
 
+/// The same on a connection that others share: all that was under way on it is unknown, and nothing is sent again.
+#[tokio::test]
+async fn exchanges_on_a_shared_connection_over_tls_that_dies_are_unknown() {
+    let stage = Stage::new().await;
+    let authority = Authority::new();
+    let origin = Http2Origin::start(&authority.issue()).await;
+    let proxy = trusting(&stage, &origin.acceptor, &authority).start().await;
+    proxy.send(&pay("before")).await.must_be_executed();
+    let (held, killer) = (pay("held"), pay("kills"));
+    let (first, second) = tokio::join!(proxy.send(&held), async {
+        let mut entered = origin.book.subscribe();
+        let there = entered.wait_for(|book| book.contains_key("held"));
+        drop(within("an execution", there).await.unwrap());
+        proxy.send(&killer).await
+    });
+    for (request, answer) in [(&held, first), (&killer, second)] {
+        answer.must_be_problem(502, "upstream-outcome-unknown", "maybe", "same-key");
+        let retry = proxy.send(request).await;
+        retry.must_be_problem(409, "outcome-unknown", "maybe", "same-key");
+    }
+    proxy.send(&pay("after")).await.must_be_executed();
+    let book = origin.book();
+    assert_eq!(book.len(), 4, "{book:?}");
+    assert!(book.values().all(|entries| entries.len() == 1), "{book:?}");
+    assert_eq!(origin.connections.load(Ordering::Relaxed), 2);
+}
+
+/// M-28: whoever takes the connection and says nothing has been sent nothing: the key is free, and in time.
+#[tokio::test]
+async fn an_upstream_that_never_shakes_hands_leaves_the_key_free() {
+    let stage = Stage::new().await;
+    let silent = Acceptor::start(|stream| async move {
+        let held = stream;
+        std::future::pending::<()>().await;
+        drop(held);
+        Ok(())
+    });
+    let (silent, authority) = (silent.await, Authority::new());
+    // Half of it is for connecting.
+    let setup = trusting(&stage, &silent, &authority).set("upstream_timeout=4s");
+    let proxy = setup.start().await;
+    let answer = proxy.send(&pay("patient")).await;
+    answer.must_be_problem(502, "upstream-unreachable", "no", "same-key");
+    assert_eq!(proxy.keys(&["list"]).await.stdout, "no keys\n");
+}
+
 /// M-31: a body that ends with its connection is whole if TLS says that this is the end. Anybody on the way can make
 /// the bytes stop; only the upstream can say goodbye.
 #[tokio::test]
@@ -253,24 +300,25 @@ async fn before(origin: &Origin, config: ServerConfig, goodbye: Goodbye) -> Acce
     Acceptor::ending_tls(config, origin.address(), goodbye).await
 }
 
-/// An origin that speaks HTTP/2 over TLS, and keeps a book: by key, the target and the body.
+/// An origin that speaks HTTP/2 over TLS, and keeps a book: by key, the target and the body. It never answers `held`,
+/// and `kills` ends the connection without a word.
 struct Http2Origin {
     acceptor: Acceptor,
-    book: Book,
+    book: watch::Sender<Book>,
     connections: Arc<AtomicUsize>,
 }
 
-type Book = Arc<Mutex<HashMap<String, Vec<(String, Vec<u8>)>>>>;
+type Book = HashMap<String, Vec<(String, Vec<u8>)>>;
 
 impl Http2Origin {
     async fn start(certificate: &Certificate) -> Self {
         let tls = TlsAcceptor::from(Arc::new(certificate.server(&["h2", "http/1.1"])));
-        let book = Book::default();
+        let book = watch::Sender::new(Book::new());
         let connections = Arc::new(AtomicUsize::new(0));
-        let (entered, counted) = (Arc::clone(&book), Arc::clone(&connections));
+        let (entered, counted) = (book.clone(), Arc::clone(&connections));
         let acceptor = Acceptor::start(move |stream| {
             counted.fetch_add(1, Ordering::Relaxed);
-            serve(tls.clone(), stream, Arc::clone(&entered))
+            serve(tls.clone(), stream, entered.clone())
         });
         Self {
             acceptor: acceptor.await,
@@ -278,37 +326,57 @@ impl Http2Origin {
             connections,
         }
     }
+
+    fn book(&self) -> Book {
+        self.book.borrow().clone()
+    }
 }
 
-async fn serve(tls: TlsAcceptor, stream: TcpStream, book: Book) -> io::Result<()> {
+async fn serve(tls: TlsAcceptor, stream: TcpStream, book: watch::Sender<Book>) -> io::Result<()> {
     let stream = tls.accept(stream).await?;
     let mut connection = h2::server::handshake(stream)
         .await
         .map_err(io::Error::other)?;
-    while let Some(request) = connection.accept().await {
-        let (request, respond) = request.map_err(io::Error::other)?;
-        drop(tokio::spawn(execute(request, respond, Arc::clone(&book))));
+    let mut exchanges = JoinSet::new();
+    loop {
+        tokio::select! {
+            request = connection.accept() => {
+                let Some(request) = request else {
+                    return Ok(());
+                };
+                let (request, respond) = request.map_err(io::Error::other)?;
+                exchanges.spawn(execute(request, respond, book.clone()));
+            }
+            Some(ended) = exchanges.join_next() => {
+                if ended.unwrap() == Goodbye::Unsaid {
+                    return Ok(());
+                }
+            }
+        }
     }
-    Ok(())
 }
 
 async fn execute(
     request: http::Request<h2::RecvStream>,
     mut respond: h2::server::SendResponse<Bytes>,
-    book: Book,
-) {
+    book: watch::Sender<Book>,
+) -> Goodbye {
     let (head, mut stream) = request.into_parts();
     let mut body = Vec::new();
     while let Some(chunk) = stream.data().await {
         body.extend(chunk.unwrap());
     }
     let key = head.headers["idempotency-key"].to_str().unwrap().to_owned();
+    let entry = (head.uri.to_string(), body);
+    book.send_modify(|book| book.entry(key.clone()).or_default().push(entry));
+    match key.as_str() {
+        "held" => std::future::pending().await,
+        "kills" => return Goodbye::Unsaid,
+        _ => {}
+    }
     let answer = format!("answer to {key}");
-    book.lock()
-        .entry(key)
-        .or_default()
-        .push((head.uri.to_string(), body));
     let response = Response::builder().status(201).body(()).unwrap();
     let mut sending = respond.send_response(response, false).unwrap();
     sending.send_data(answer.into(), true).unwrap();
+    Goodbye::Said
 }
