@@ -10,7 +10,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use oncegate::engine::{Replay, Seen};
 use oncegate::key::SentKey;
-use oncegate::{Problem, ProblemKind};
+use oncegate::{Dialect, Problem, ProblemKind};
 
 use crate::body::Body;
 use crate::failure::Failure;
@@ -24,6 +24,8 @@ pub(crate) struct Asked {
     pub(crate) key: Option<SentKey>,
     /// The page that the request came from, for CORS.
     pub(crate) origin: Option<HeaderValue>,
+    /// In whose words a refusal is to be written.
+    pub(crate) dialect: Dialect,
 }
 
 /// A refusal and what goes with it.
@@ -95,6 +97,8 @@ fn status_of(seen: Seen) -> Status {
 pub(crate) struct Answers {
     pub(crate) problem_base: String,
     pub(crate) cors_origins: Vec<HeaderValue>,
+    /// Of answers to requests that have no policy.
+    pub(crate) dialect: Dialect,
     pub(crate) observer: Arc<dyn Observer>,
 }
 
@@ -169,10 +173,17 @@ impl Answers {
     /// A refusal.
     pub(crate) fn refuse(&self, asked: &Asked, refusal: &Refusal) -> Response<Body> {
         let problem = &refusal.problem;
-        let mut answer = Response::new(Body::whole(problem.to_json(&self.problem_base)));
+        let dialect = asked.dialect;
+        let digest = asked.key.as_ref().map(|key| key.key().digest());
+        let document = dialect.document(problem, &self.problem_base, digest);
+        let mut answer = Response::new(Body::whole(document));
         *answer.status_mut() = problem.status;
         let headers = answer.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        let content_type = HeaderValue::from_static(dialect.content_type());
+        headers.insert(header::CONTENT_TYPE, content_type);
+        if let Some((name, word)) = dialect.advice(problem.kind) {
+            headers.insert(name, word);
+        }
         let link = format!(
             "<{}>; rel=\"describedby\"",
             problem.type_uri(&self.problem_base)
@@ -198,22 +209,19 @@ impl Answers {
         answer
     }
 
-    /// Stands for the answer to a request without a key that got none: a plain problem, for there is no page to
+    /// Stands for the answer to a request without a key that got none: a bare one, for there is no page to
     /// explain it and no key to send again.
     pub(crate) fn unanswered(&self, failure: Failure) -> Response<Body> {
         let status = match failure {
             Failure::NotSent | Failure::Broken => StatusCode::BAD_GATEWAY,
             Failure::TimedOut => StatusCode::GATEWAY_TIMEOUT,
         };
-        let title = status.canonical_reason().unwrap_or_default();
-        let code = status.as_u16();
-        let document =
-            format!("{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{code}}}");
-        let mut answer = Response::new(Body::whole(document));
+        let mut answer = Response::new(Body::whole(self.dialect.bare_document(status)));
         *answer.status_mut() = status;
+        let content_type = HeaderValue::from_static(self.dialect.content_type());
         answer
             .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+            .insert(header::CONTENT_TYPE, content_type);
         answer
     }
 
@@ -311,7 +319,6 @@ fn remove_cors(headers: &mut HeaderMap) {
     }
 }
 
-const PROBLEM_JSON: &str = "application/problem+json";
 const IN_FLIGHT_RETRY_AFTER_MAX: u64 = 10;
 const CHALLENGE: &str = "Bearer realm=\"idempotency\"";
 const EXPOSED: &str = "Idempotency-Status, Idempotent-Replayed, Retry-After, Link, Location";

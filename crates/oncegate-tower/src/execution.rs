@@ -220,6 +220,11 @@ where
             }
             declared
         });
+        // The upstream's own dialect may have a word for it, too.
+        let declared = declared.or_else(|| {
+            let transient = self.policy.dialect.declares_transient(*status, headers);
+            transient.then_some(DeclaredOutcome::Transient)
+        });
         match classify(*status, declared, downstream(headers), &self.policy) {
             // A release would forget what was unknown before this execution took over.
             Class::Release if self.holding.is_taken_over() => Class::Unknown,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use oncegate::problem::PROBLEM_BASE;
-use oncegate::{Engine, Policy};
+use oncegate::{Dialect, Engine, Policy};
 
 use crate::answer::Answers;
 use crate::executions::{Drained, Executions};
@@ -30,6 +30,8 @@ pub struct Settings {
     pub problem_base: String,
     /// Origins whose pages may read our refusals.
     pub cors_origins: Vec<HeaderValue>,
+    /// In whose words it is said that a request without a key got no answer. Refusals are in their policy's.
+    pub dialect: Dialect,
     /// Where large request bodies go.
     pub spool: Spool,
     /// Who is told of every decision.
@@ -41,6 +43,7 @@ impl Default for Settings {
         Self {
             problem_base: PROBLEM_BASE.to_owned(),
             cors_origins: Vec::new(),
+            dialect: Dialect::Problem,
             spool: Spool::default(),
             observer: Arc::new(Unobserved),
         }
@@ -80,12 +83,14 @@ impl Oncegate {
         let Settings {
             problem_base,
             cors_origins,
+            dialect,
             spool,
             observer,
         } = settings;
         let answers = Answers {
             problem_base,
             cors_origins,
+            dialect,
             observer,
         };
         let executions = Executions::default();

@@ -59,7 +59,11 @@ impl Route {
             return Self::ignored(parts, &policy);
         }
         let origin = parts.headers.get(header::ORIGIN).cloned();
-        let asked = Asked { key: None, origin };
+        let asked = Asked {
+            key: None,
+            origin,
+            dialect: policy.dialect,
+        };
         let key = match SentKey::find(&parts.headers, &policy.key_header, &policy.key_rules) {
             Ok(Some(key)) => key,
             Ok(None) if policy.key == KeyUse::Required => {
@@ -115,7 +119,11 @@ impl Route {
         let key = SentKey::find(&parts.headers, &policy.key_header, &policy.key_rules)
             .ok()
             .flatten();
-        Self::Ignored(Asked { key, origin: None })
+        Self::Ignored(Asked {
+            key,
+            origin: None,
+            dialect: policy.dialect,
+        })
     }
 
     fn refused(asked: Asked, problem: Problem) -> Self {

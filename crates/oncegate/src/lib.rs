@@ -11,6 +11,7 @@
 pub mod classify;
 pub mod clock;
 mod decide;
+pub mod dialect;
 pub mod engine;
 pub mod fingerprint;
 pub mod hash;
@@ -28,6 +29,7 @@ pub mod transition;
 mod watchers;
 
 pub use decide::{Judgement, judge};
+pub use dialect::Dialect;
 pub use engine::{BeginRequest, Bypass, Claim, Engine, EngineError, Replay, Verdict};
 pub use memory::{MEMORY_BYTES_MAX, MemoryStore};
 pub use policy::Policy;

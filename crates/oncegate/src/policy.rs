@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderName, Method, StatusCode};
 
+use crate::dialect::Dialect;
 use crate::fingerprint::FingerprintRules;
 use crate::key::KeyRules;
 use crate::record::Retention;
@@ -48,6 +49,8 @@ pub struct Policy {
     pub unknown_statuses: Vec<StatusCode>,
     /// The status of a mismatch.
     pub mismatch_status: StatusCode,
+    /// In whose words refusals are written.
+    pub dialect: Dialect,
     /// What a retry gets whose outcome is unknown.
     pub on_unknown: OnUnknown,
     /// What happens if the store cannot be reached at the claim.
@@ -183,6 +186,7 @@ impl Default for Policy {
             transient_statuses: Vec::new(),
             unknown_statuses: vec![StatusCode::GATEWAY_TIMEOUT],
             mismatch_status: StatusCode::UNPROCESSABLE_ENTITY,
+            dialect: Dialect::Problem,
             on_unknown: OnUnknown::Refuse,
             store_down: StoreDown::Refuse,
             store_timeout: Duration::from_millis(500),

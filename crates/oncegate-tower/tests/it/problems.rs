@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use oncegate::policy::KeyUse;
 use oncegate::record::Phase;
-use oncegate::{Policy, ProblemKind};
+use oncegate::{Dialect, Policy, ProblemKind};
 use oncegate_tower::{Failure, Settings};
 
 use crate::handler::{Handler, frames, respond};
@@ -12,7 +12,12 @@ use crate::harness::{Answer, Bench, Setup, pay, seconds, unkeyed, with_body, wit
 
 /// One refusal of each kind that the layer can make.
 async fn one_of_each() -> Vec<Answer> {
+    one_of_each_in(Dialect::Problem).await
+}
+
+async fn one_of_each_in(dialect: Dialect) -> Vec<Answer> {
     let policy = Policy {
+        dialect,
         key: KeyUse::Required,
         request_bytes_max: 100,
         answer_timeout: seconds(1),
@@ -79,6 +84,41 @@ async fn every_refusal_is_a_problem_of_the_table() {
     // Quotas are the store's and the proxy's.
     let expected = all.filter(|kind| *kind != ProblemKind::QuotaReached);
     assert_eq!(seen, expected.map(|kind| kind.row().slug).collect());
+}
+
+/// A dialect changes the body and adds the vendor's own header: the status and all other headers stay.
+#[tokio::test(start_paused = true)]
+async fn every_refusal_has_its_status_and_headers_in_every_dialect() {
+    let plain = one_of_each().await;
+    for dialect in [Dialect::Stripe, Dialect::Adyen, Dialect::PayPal] {
+        let answers = one_of_each_in(dialect).await;
+        assert_eq!(answers.len(), plain.len());
+        for (answer, plain) in answers.iter().zip(&plain) {
+            let slug = plain.slug();
+            assert_eq!(answer.status(), plain.status(), "{dialect:?} {slug}");
+            assert_eq!(answer.header("content-type"), Some("application/json"));
+            let kind = ProblemKind::from_slug(slug).unwrap();
+            let advice = dialect.advice(kind);
+            if let Some((name, word)) = &advice {
+                assert_eq!(answer.parts.headers.get(name), Some(word), "{slug}");
+            }
+            let names = |answer: &Answer| {
+                let names = answer.parts.headers.keys();
+                names.map(ToString::to_string).collect::<BTreeSet<_>>()
+            };
+            let mut expected = names(plain);
+            expected.extend(advice.map(|(name, _)| name.to_string()));
+            assert_eq!(names(answer), expected, "{dialect:?} {slug}");
+            for same in ["link", "retry-after", "location", "idempotency-key"] {
+                assert_eq!(
+                    answer.header(same),
+                    plain.header(same),
+                    "{dialect:?} {slug}"
+                );
+            }
+            assert_eq!(answer.became(), plain.became(), "{dialect:?} {slug}");
+        }
+    }
 }
 
 /// M-36: a refusal says no more than it must: it is not cached, and marked as one of ours.
