@@ -85,6 +85,7 @@ impl Running {
         let engine = Engine::open(timed, secret).await?;
         let mut settings = Settings::default();
         settings.observer = metrics.clone();
+        settings.dialect = config.defaults().dialect;
         settings.cors_origins = config
             .cors_origins
             .iter()

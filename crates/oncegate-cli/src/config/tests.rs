@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use oncegate::key::KeySyntax;
 use oncegate::policy::{KeyUse, OnUnknown, Reconcile};
 
-use super::{Config, ConfigError, Environment, Profile, ServeArgs};
+use super::{Config, ConfigError, Environment, ServeArgs};
 
 mod errors;
+mod profiles;
 mod reference;
 mod together;
 
@@ -132,27 +132,6 @@ fn a_route_wins_over_flags_and_flags_win_over_the_defaults_of_the_file() {
     assert_eq!(config.defaults().methods, [Method::POST, Method::PUT]);
     let route = config.routes.policy(&Method::PUT, "/a");
     assert_eq!(route.lease, Duration::from_secs(20));
-}
-
-#[test]
-fn a_profile_comes_before_everything_that_is_given() {
-    let syntax = |file, flags: &[&str]| {
-        let config = load(file, &[], flags).unwrap();
-        (config.profile, config.defaults().key_rules.syntax)
-    };
-    assert_eq!(
-        syntax("profile = 'ietf'", &[]),
-        (Profile::Ietf, KeySyntax::Strict)
-    );
-    assert_eq!(
-        syntax("", &["--profile", "ietf"]),
-        (Profile::Ietf, KeySyntax::Strict)
-    );
-    let file = "[defaults]\nkey_syntax = 'lenient'";
-    assert_eq!(
-        syntax(file, &["--profile", "ietf"]),
-        (Profile::Ietf, KeySyntax::Lenient)
-    );
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use oncegate::Policy;
 use oncegate::policy::{InFlight, OnServerError, OnUnknown, Reconcile, StoreDown};
+use oncegate::{Dialect, Policy};
 
 use super::{DAY, Done, duration, integer, policy, set, text};
 use crate::config::setting::{Choice, PolicyDraft, Setting};
@@ -12,7 +12,7 @@ use crate::config::units::show_size;
 use crate::config::value::{Shape, Value};
 use crate::config::{check, read};
 
-pub(super) static EXECUTION: [Setting; 21] = [
+pub(super) static EXECUTION: [Setting; 22] = [
     policy(
         "retention",
         Shape::Word,
@@ -123,6 +123,14 @@ pub(super) static EXECUTION: [Setting; 21] = [
     )
     .takes("a status from 400 to 499", "422")
     .does("the answer to a key that comes with another request"),
+    policy(
+        "dialect",
+        Shape::Word,
+        |d, v| set(&mut d.policy.dialect, read::choice(v, &DIALECTS)),
+        |p| Some(read::word_for(&p.dialect, &DIALECTS)),
+    )
+    .takes("`problem`, `stripe`, `adyen` or `paypal`", "\"stripe\"")
+    .does("in whose words refusals are written: problem details, or a vendor's error object"),
     policy("on_unknown", Shape::Word, read_on_unknown, show_on_unknown)
         .takes("`refuse`, `reexecute` or `reconcile`", "\"refuse\"")
         .does("what a retry gets whose outcome is unknown"),
@@ -293,6 +301,12 @@ const ON_SERVER_ERROR: [(&str, OnServerError); 3] = [
     ("release", OnServerError::Release),
     ("keep", OnServerError::Keep),
     ("unknown", OnServerError::Unknown),
+];
+const DIALECTS: [(&str, Dialect); 4] = [
+    ("problem", Dialect::Problem),
+    ("stripe", Dialect::Stripe),
+    ("adyen", Dialect::Adyen),
+    ("paypal", Dialect::PayPal),
 ];
 const ON_UNKNOWN: [(&str, Choice); 3] = [
     ("refuse", Choice::Refuse),

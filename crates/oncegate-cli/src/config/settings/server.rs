@@ -62,8 +62,11 @@ pub(super) static SERVER: [Setting; 7] = [
         |c, v| set(&mut c.profile, Profile::read(v)),
         |c| text(&c.profile.to_string()),
     )
-    .takes("`oncegate` or `ietf`", "\"ietf\"")
-    .does("what the defaults start from; `ietf` is `key_syntax = \"strict\"`"),
+    .takes(
+        "`oncegate`, `ietf`, `stripe`, `adyen` or `paypal`",
+        "\"ietf\"",
+    )
+    .does("what the defaults start from: see [profiles.md](profiles.md)"),
     top(
         "secret_file",
         Shape::Word,

@@ -296,10 +296,9 @@ fn addresses_and_urls_are_checked_before_anything_is_bound() {
             "a store of `postgres:` is not supported yet",
         ),
         (
-            "profile = 'stripe'",
-            "the profile `stripe` is not supported yet",
+            "profile = 'visa'",
+            "`visa` is none of oncegate, ietf, stripe, adyen, paypal",
         ),
-        ("profile = 'visa'", "`visa` is none of oncegate, ietf"),
         ("secret_file = ''", "it is empty"),
         (
             "cors_origins = ['*']",
