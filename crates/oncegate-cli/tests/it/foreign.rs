@@ -118,7 +118,7 @@ async fn one_customer(proxy: &Proxy, key: &str, created: &Value) {
     assert_eq!(listed[0]["id"], created["id"], "{key}");
 }
 
-async fn customers(at: std::net::SocketAddr, key: &str) -> Vec<Value> {
+pub(crate) async fn customers(at: std::net::SocketAddr, key: &str) -> Vec<Value> {
     // sk_test_12345 without a password.
     let list = get("/v1/customers?limit=100").header("Authorization", "Basic c2tfdGVzdF8xMjM0NTo=");
     let answer = send(at, &list).await;

@@ -30,11 +30,15 @@ mod keys;
 #[cfg(test)]
 mod passing;
 #[cfg(test)]
+mod profiles;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod start;
+#[cfg(test)]
+mod stripe_sdk;
 mod tidy;
 #[cfg(test)]
 mod tls;

@@ -16,6 +16,23 @@ fn every_test_that_the_guarantees_name_exists() {
 }
 
 #[test]
+fn every_test_that_the_profiles_name_exists() {
+    let tests = functions();
+    let named = named(&page("docs/profiles.md"));
+    // A code of Stripe's, which only looks like one.
+    for name in named
+        .iter()
+        .filter(|name| *name != "idempotency_key_in_use")
+    {
+        assert!(
+            tests.contains(name),
+            "docs/profiles.md names `{name}`, which no test is called"
+        );
+    }
+    assert!(named.len() > 20, "the names are found");
+}
+
+#[test]
 fn every_rule_has_a_line_in_the_guarantees() {
     let page = page("docs/guarantees.md");
     for rule in (1..=42).filter(|rule| *rule != 38) {

@@ -46,6 +46,11 @@ impl Request {
         self
     }
 
+    pub(crate) fn method(mut self, method: &'static str) -> Self {
+        self.method = method;
+        self
+    }
+
     /// Another content type than JSON.
     pub(crate) fn content_type(mut self, value: &str) -> Self {
         self.headers.retain(|(name, _)| name != "Content-Type");

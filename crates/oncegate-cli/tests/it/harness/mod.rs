@@ -6,12 +6,14 @@
 mod answer;
 mod client;
 mod http2;
+mod node;
 mod origin;
 mod program;
 mod proxy;
 mod python;
 mod relay;
 pub(crate) mod tls;
+mod stripe_sdk;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ pub(crate) use program::{oncegate, program, run};
 pub(crate) use proxy::{Proxy, Setup};
 pub(crate) use python::Python;
 pub(crate) use relay::{Cut, Relay};
+pub(crate) use stripe_sdk::{Called, Library};
 pub(crate) use wire::Wire;
 
 /// What a test with servers needs: a seat, a folder and an origin.

@@ -56,6 +56,7 @@ pub(crate) struct Origin {
 struct Shared {
     book: watch::Sender<Vec<Execution>>,
     planned: Mutex<HashMap<String, VecDeque<Act>>>,
+    next: Mutex<VecDeque<Act>>,
     by_key: fn(&str) -> Act,
 }
 
@@ -100,6 +101,7 @@ impl Origin {
         let shared = Arc::new(Shared {
             book: watch::Sender::new(Vec::new()),
             planned: Mutex::default(),
+            next: Mutex::default(),
             by_key,
         });
         let serving = Arc::clone(&shared);
@@ -128,6 +130,11 @@ impl Origin {
         planned.entry(key.to_owned()).or_default().extend(acts);
     }
 
+    /// What follows the next execution, whatever its key.
+    pub(crate) fn plan_next(&self, act: Act) {
+        self.shared.next.lock().push_back(act);
+    }
+
     /// How often this key was executed.
     pub(crate) fn executions(&self, key: &str) -> usize {
         self.book()
@@ -139,6 +146,13 @@ impl Origin {
     /// Everything that was executed, with a key or without.
     pub(crate) fn book(&self) -> Vec<Execution> {
         self.shared.book.borrow().clone()
+    }
+
+    /// Resolves once so many executions stand in the book: the answer to the last is still to come.
+    pub(crate) async fn executed_in_all(&self, count: usize) {
+        let mut book = self.shared.book.subscribe();
+        let there = book.wait_for(|book| book.len() >= count);
+        drop(within("an execution", there).await.unwrap());
     }
 
     /// Resolves once `key` was executed: its answer is still to come.
@@ -203,6 +217,9 @@ impl Shared {
     }
 
     fn act(&self, key: Option<&str>) -> Act {
+        if let Some(act) = self.next.lock().pop_front() {
+            return act;
+        }
         let key = key.unwrap_or_default();
         let planned = self
             .planned

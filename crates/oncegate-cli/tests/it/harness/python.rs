@@ -68,6 +68,15 @@ impl Python {
         serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"))
     }
 
+    /// Runs this program to its end: what it printed.
+    pub(crate) async fn script(&self, script: &str, argument: &str) -> String {
+        let mut command = self.program("python");
+        command.arg("-c").arg(script).arg(argument);
+        let ended = run(command).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended.stdout
+    }
+
     /// Starts it on a free port, without anything in it.
     pub(crate) async fn localstripe(&self) -> LocalStripe {
         let mut command = self.program("localstripe");
@@ -116,10 +125,11 @@ async fn install(command: Command) {
 }
 
 /// All that is not the standard library, as of the day on which it was seen to work.
-const PACKAGES: [&str; 4] = [
+const PACKAGES: [&str; 5] = [
     "localstripe==1.15.10",
     "aiohttp==3.14.5",
     "requests==2.34.2",
+    "stripe==16.1.0",
     "urllib3==2.8.0",
 ];
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(240);
