@@ -69,7 +69,7 @@ struct Kind {
     strikes: fn(&Policy) -> bool,
 }
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 6] = [
     Kind {
         text: "`scope` has `header:authorization`: a client that gets a new token is a stranger, \
                and its retries execute again",
@@ -94,6 +94,10 @@ const KINDS: [Kind; 5] = [
         text: "`on_unknown = \"reexecute\"`: what ran without an answer runs twice, unless the \
                upstream refuses lower values of Idempotency-Fence",
         strikes: |policy| policy.on_unknown == OnUnknown::Reexecute,
+    },
+    Kind {
+        text: "`tombstones = \"0s\"`: a retry that comes after `retention` executes again",
+        strikes: |policy| policy.tombstones.is_zero(),
     },
     Kind {
         text: "`transient_statuses` has a success in it: its key is free, and the retry executes \

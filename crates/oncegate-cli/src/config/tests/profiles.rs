@@ -99,6 +99,20 @@ fn a_profile_comes_before_everything_that_is_given() {
 }
 
 #[test]
+fn start_up_warns_that_stripes_profile_executes_a_late_retry() {
+    let warned = |flags: &[&str]| {
+        let config = load("", &[], flags).unwrap();
+        config
+            .warnings
+            .iter()
+            .any(|it| it.contains("`tombstones = \"0s\"`"))
+    };
+    assert!(warned(&["--profile", "stripe"]));
+    assert!(!warned(&["--profile", "stripe", "--set", "tombstones=7d"]));
+    assert!(!warned(&["--profile", "adyen"]));
+}
+
+#[test]
 fn what_a_profile_prints_reads_back_as_the_same_configuration() {
     for (profile, _) in CHANGED {
         let config = load("", &[], &["--profile", profile]).unwrap();
