@@ -22,3 +22,4 @@ mod reload;
 pub mod routes;
 pub mod running;
 mod serve;
+pub mod tokens;

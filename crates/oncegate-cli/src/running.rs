@@ -27,6 +27,7 @@ use crate::proxy::{
     self, Forward, ForwardSettings, PoolSettings, ServerSettings, ServerTls, UpstreamTls,
 };
 use crate::routes::Routes;
+use crate::tokens::Tokens;
 
 /// A proxy that could not start.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,7 @@ pub struct Running {
     store: Arc<dyn Inspect>,
     config: Config,
     routes: Arc<LiveRoutes>,
+    tokens: Arc<Tokens>,
     metrics: Arc<Metrics>,
     tls: Option<ServerTls>,
     upstream_tls: Option<UpstreamTls>,
@@ -86,6 +88,8 @@ impl Running {
         let mut settings = Settings::default();
         settings.observer = metrics.clone();
         settings.dialect = config.defaults().dialect;
+        let tokens = Arc::new(Tokens::of(config));
+        settings.token_verifier = Some(tokens.clone());
         settings.cors_origins = config
             .cors_origins
             .iter()
@@ -118,6 +122,7 @@ impl Running {
             store,
             config: config.clone(),
             routes,
+            tokens,
             metrics,
             tls: tls.clone(),
             upstream_tls,
@@ -196,6 +201,7 @@ impl Running {
         if let (Some(tls), Some(trust)) = (&self.upstream_tls, &config.upstream_trust) {
             tls.exchange(trust);
         }
+        self.tokens.exchange(&config);
         self.routes.exchange(Arc::clone(&config.routes));
         self.config = config;
         Ok(())

@@ -35,7 +35,7 @@ pub(crate) struct Refusal {
     pub(crate) status: Status,
     pub(crate) retry_after: Option<Duration>,
     /// What a 401 asks for.
-    pub(crate) challenge: bool,
+    pub(crate) challenge: Option<&'static str>,
 }
 
 impl Refusal {
@@ -43,7 +43,7 @@ impl Refusal {
     pub(crate) fn new(problem: Problem) -> Self {
         let retry_after = retry_after(problem.kind);
         let status = Status::new(Became::Refused);
-        let challenge = problem.kind == ProblemKind::ScopeMissing;
+        let challenge = (problem.kind == ProblemKind::ScopeMissing).then_some(CHALLENGE);
         Self {
             problem,
             status,
@@ -197,10 +197,10 @@ impl Answers {
                 HeaderValue::from(after.as_secs().max(1)),
             );
         }
-        if refusal.challenge {
+        if let Some(challenge) = refusal.challenge {
             headers.insert(
                 header::WWW_AUTHENTICATE,
-                HeaderValue::from_static(CHALLENGE),
+                HeaderValue::from_static(challenge),
             );
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -14,6 +14,7 @@ use crate::executions::{Drained, Executions};
 use crate::layer::{OncegateLayer, Policies};
 use crate::observer::{Observer, Unobserved};
 use crate::spool::Spool;
+use crate::token::TokenVerifier;
 use crate::waiting::Waiting;
 
 /// Idempotency for one process: makes layers, and drains what they started.
@@ -34,6 +35,9 @@ pub struct Settings {
     pub dialect: Dialect,
     /// Where large request bodies go.
     pub spool: Spool,
+    /// Who verifies tokens, where a policy's scope is a claim (`jwt:`). Without one, every request with a token is
+    /// refused there.
+    pub token_verifier: Option<Arc<dyn TokenVerifier>>,
     /// Who is told of every decision.
     pub observer: Arc<dyn Observer>,
 }
@@ -45,6 +49,7 @@ impl Default for Settings {
             cors_origins: Vec::new(),
             dialect: Dialect::Problem,
             spool: Spool::default(),
+            token_verifier: None,
             observer: Arc::new(Unobserved),
         }
     }
@@ -59,6 +64,7 @@ pub(crate) struct Shared {
     pub(crate) executions: Executions,
     pub(crate) answers: Answers,
     pub(crate) spool: Spool,
+    pub(crate) token_verifier: Option<Arc<dyn TokenVerifier>>,
     pub(crate) waiting: Waiting,
 }
 
@@ -85,6 +91,7 @@ impl Oncegate {
             cors_origins,
             dialect,
             spool,
+            token_verifier,
             observer,
         } = settings;
         let answers = Answers {
@@ -101,6 +108,7 @@ impl Oncegate {
                 executions,
                 answers,
                 spool,
+                token_verifier,
                 waiting,
             })),
         }

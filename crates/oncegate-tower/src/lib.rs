@@ -16,6 +16,8 @@ mod gate;
 mod holding;
 
 mod inner;
+#[cfg(feature = "jwt")]
+mod jwt;
 mod keeper;
 mod layer;
 mod observer;
@@ -27,6 +29,7 @@ mod route;
 mod service;
 mod spool;
 mod status;
+mod token;
 mod upload;
 mod waiting;
 
@@ -35,6 +38,11 @@ pub use executions::{Drained, EXECUTIONS_MAX};
 pub use failure::{Failure, Keyed};
 pub use gate::{Oncegate, Settings};
 pub use inner::{AnyBody, Inner};
+#[cfg(feature = "jwt")]
+pub use jwt::{
+    JWT_BYTES_MAX, JWT_KEYS_MAX, JWT_LEEWAY, JWT_SECRET_BYTES_MIN, JwtKeys, JwtKeysError,
+    JwtVerifier,
+};
 pub use layer::{OncegateLayer, Policies};
 pub use observer::{Observer, Unobserved};
 pub use service::OncegateService;
@@ -42,4 +50,5 @@ pub use spool::{SPOOL_BYTES_MAX, Spool};
 pub use status::{
     Became, IDEMPOTENCY_FENCE, IDEMPOTENCY_OUTCOME, IDEMPOTENCY_STATUS, IDEMPOTENT_REPLAYED,
 };
+pub use token::{TokenError, TokenVerifier};
 pub use waiting::{WAITERS_MAX, WAITERS_PER_KEY_MAX};

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Method, header};
+use oncegate::claims::VerifiedClaims;
 use oncegate::hash::RecordId;
 use oncegate::key::SentKey;
 use oncegate::policy::KeyUse;
 use oncegate::problem::PROBLEM_BASE;
 use oncegate::record::About;
-use oncegate::scope::Scope;
+use oncegate::scope::{Scope, ScopeRules};
 use oncegate::{Policy, Problem, ProblemKind};
 
 use crate::answer::{Asked, Refusal};
@@ -83,7 +84,7 @@ impl Route {
         }
         match Self::keyed(parts, gate, policy, asked.clone(), &key) {
             Ok(keyed) => Self::Keyed(Box::new(keyed)),
-            Err(problem) => Self::refused(asked, problem),
+            Err(refusal) => Self::Refused(asked, refusal),
         }
     }
 
@@ -93,10 +94,12 @@ impl Route {
         policy: Arc<Policy>,
         asked: Asked,
         key: &SentKey,
-    ) -> Result<Keyed, Problem> {
-        let scope = Scope::resolve(&parts.headers, &policy.scope)
-            .map_err(|error| Problem::new(ProblemKind::ScopeMissing).because(error))?;
-        upload::check_declared(&parts.headers, &policy)?;
+    ) -> Result<Keyed, Box<Refusal>> {
+        let refused = |problem| Box::new(Refusal::new(problem));
+        let claims = verified(parts, gate, &policy.scope)?;
+        let scope = Scope::resolve_verified(&parts.headers, claims.as_ref(), &policy.scope)
+            .map_err(|error| refused(Problem::new(ProblemKind::ScopeMissing).because(error)))?;
+        upload::check_declared(&parts.headers, &policy).map_err(refused)?;
         let key = key.key();
         Ok(Keyed {
             id: gate.engine.record_id(&scope, key),
@@ -128,6 +131,20 @@ impl Route {
 
     fn refused(asked: Asked, problem: Problem) -> Self {
         Self::Refused(asked, Box::new(Refusal::new(problem)))
+    }
+}
+
+/// The claims of the request's token, where the scope is one of them.
+fn verified(
+    parts: &Parts,
+    gate: &Gate,
+    rules: &ScopeRules,
+) -> Result<Option<VerifiedClaims>, Box<Refusal>> {
+    match &gate.token_verifier {
+        Some(verifier) if rules.want_token() => verifier
+            .verify(parts)
+            .map_err(|error| Box::new(error.into())),
+        Some(_) | None => Ok(None),
     }
 }
 

@@ -45,6 +45,20 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// The machine's wall time as it is now. It may be set back and forth: it is for what others stamp by their own
+/// clocks, such as the expiry of a token, and for nothing that a store decides.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the clock"
+)]
+pub fn wall_time() -> Timestamp {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp::default().after(since)
+}
+
 /// Where a store without a server reads the time.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The present instant. Two calls never go backwards.
@@ -66,11 +80,8 @@ impl SystemClock {
         reason = "this is the one place that reads the clock"
     )]
     pub fn starting_above(floor: Timestamp) -> Self {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
         Self {
-            origin: Timestamp::default().after(wall).max(floor),
+            origin: wall_time().max(floor),
             started: Instant::now(),
         }
     }

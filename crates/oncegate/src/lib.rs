@@ -8,6 +8,7 @@
 //! a server are given). The middleware is `oncegate-tower`; durable stores are in `oncegate-stores`.
 #![warn(missing_docs, clippy::exhaustive_enums)]
 
+pub mod claims;
 pub mod classify;
 pub mod clock;
 mod decide;

@@ -5,8 +5,9 @@
 //! the sources do not look at is refused, never put with the anonymous ones. A [`Scope`] keeps a
 //! hash; the credential itself stays in the request.
 //!
-//! Deliberately absent: checking a credential. A source must hold a secret that the upstream
-//! checks. Client certificates are not headers: the listener has to judge them.
+//! Deliberately absent: checking a credential. A header or a cookie must hold a secret that the
+//! upstream checks, and the claims of a token come from whoever verified it ([`VerifiedClaims`]).
+//! Client certificates are not headers: the listener has to judge them.
 //!
 //! ```
 //! use http::{HeaderMap, HeaderValue, header};
@@ -29,6 +30,7 @@ use std::str::FromStr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::claims::{ClaimError, VerifiedClaims};
 use crate::hash::update_framed;
 
 /// A part of the request that tells principals apart.
@@ -39,6 +41,9 @@ pub enum ScopeSource {
     Header(HeaderName),
     /// The exact value of a cookie, all cookies of that name.
     Cookie(String),
+    /// A claim of the verified token in the header `Authorization`, together with the token's issuer:
+    /// it survives a refresh of the token.
+    Jwt(String),
 }
 
 /// Whether requests without any credential may use keys.
@@ -92,17 +97,25 @@ pub enum ScopeError {
         /// The authentication scheme, in its usual spelling.
         scheme: &'static str,
     },
+    /// A claim is looked for in a token that nobody verified.
+    #[error("nobody has verified the token in the header `authorization`")]
+    Unverified,
+    /// The verified token does not say who the principal is.
+    #[error("the claim `{claim}`, for which the setting `scope` looks in the token, {why}")]
+    Claim {
+        /// The claim that was looked for.
+        claim: String,
+        /// What is wrong with it.
+        why: ClaimError,
+    },
 }
 
 /// Why a text is no scope source.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScopeSourceError {
-    /// `jwt:` is planned; it must not be taken for something weaker meanwhile.
-    #[error("`jwt:` is not supported yet")]
-    JwtNotSupported,
-    /// It starts neither with `header:` nor with `cookie:`.
-    #[error("`{given}` is neither `header:NAME` nor `cookie:NAME`")]
+    /// It starts with none of `header:`, `cookie:` and `jwt:`.
+    #[error("`{given}` is neither `header:NAME` nor `cookie:NAME` nor `jwt:CLAIM`")]
     UnknownKind {
         /// The text as given.
         given: String,
@@ -113,39 +126,65 @@ pub enum ScopeSourceError {
         /// The name as given.
         name: String,
     },
+    /// What follows the colon cannot be a claim.
+    #[error("`{name}` cannot be the name of a claim")]
+    BadClaim {
+        /// The name as given.
+        name: String,
+    },
+    /// The claim belongs to one token, not to its owner.
+    #[error("the claim `{name}` is another one in each token: a retry would be a stranger")]
+    ChangingClaim {
+        /// The name as given.
+        name: &'static str,
+    },
 }
 
 impl Scope {
-    /// Finds out whose request this is.
+    /// Finds out whose request this is where no token was verified.
+    ///
+    /// # Errors
+    /// As [`Scope::resolve_verified`].
+    pub fn resolve(headers: &HeaderMap, rules: &ScopeRules) -> Result<Self, ScopeError> {
+        Self::resolve_verified(headers, None, rules)
+    }
+
+    /// Finds out whose request this is. `claims` are those of its token, if it has one and
+    /// [`ScopeRules::want_token`].
     ///
     /// # Errors
     /// If the request proves nothing where it has to, or proves it in a way that the sources do
     /// not see or that does not last until a retry.
-    pub fn resolve(headers: &HeaderMap, rules: &ScopeRules) -> Result<Self, ScopeError> {
+    pub fn resolve_verified(
+        headers: &HeaderMap,
+        claims: Option<&VerifiedClaims>,
+        rules: &ScopeRules,
+    ) -> Result<Self, ScopeError> {
         refuse_uncovered(headers, rules)?;
         refuse_changing(headers, &rules.sources)?;
+        refuse_unverified(headers, claims, &rules.sources)?;
 
         // Sorted and without doubles, and without those that are absent: an operator who reorders
         // the sources, or adds one that nobody sends yet, must not cut clients off from their keys.
         let mut present: Vec<&ScopeSource> = rules
             .sources
             .iter()
-            .filter(|source| source.is_present(headers))
+            .filter(|source| source.is_present(headers, claims))
             .collect();
         present.sort_unstable_by_key(|source| source.tag_and_name());
         present.dedup();
 
         // A credential without content proves nothing, so `refuse` refuses it as well.
-        let proven = present
-            .iter()
-            .any(|source| source.values(headers).any(|v| !v.is_empty()));
+        let proven = present.iter().any(|source| {
+            source.claim().is_some() || source.values(headers).any(|value| !value.is_empty())
+        });
         match (proven, rules.anonymous) {
             (false, Anonymous::Refuse) => Err(ScopeError::Missing {
                 sources: rules.sources.clone(),
             }),
             (false, Anonymous::Allow) if present.is_empty() => Ok(Self(ANONYMOUS)),
             (false, Anonymous::Allow) | (true, Anonymous::Allow | Anonymous::Refuse) => {
-                Ok(Self::join(&present, headers))
+                Self::join(&present, headers, claims)
             }
         }
     }
@@ -162,18 +201,30 @@ impl Scope {
 
     /// Every source is tagged with kind and name, every value with its length: no choice of values
     /// makes one set of sources read as another.
-    fn join(sources: &[&ScopeSource], headers: &HeaderMap) -> Self {
+    fn join(
+        sources: &[&ScopeSource],
+        headers: &HeaderMap,
+        claims: Option<&VerifiedClaims>,
+    ) -> Result<Self, ScopeError> {
         let mut hasher = blake3::Hasher::new_derive_key(SCOPE);
         for source in sources {
             let (tag, name) = source.tag_and_name();
             hasher.update(&[tag]);
             update_framed(&mut hasher, name.as_bytes());
+            let claimed = source.claim().map(|claim| principal(claims, claim));
+            if let Some(said) = claimed {
+                let said = said?;
+                hasher.update(&(said.len() as u64).to_le_bytes());
+                said.iter()
+                    .for_each(|value| update_framed(&mut hasher, value));
+                continue;
+            }
             hasher.update(&(source.values(headers).count() as u64).to_le_bytes());
             source
                 .values(headers)
                 .for_each(|value| update_framed(&mut hasher, value));
         }
-        Self(hasher.finalize().into())
+        Ok(Self(hasher.finalize().into()))
     }
 }
 
@@ -182,6 +233,7 @@ impl ScopeSource {
         match self {
             Self::Header(name) => (b'h', name.as_str()),
             Self::Cookie(name) => (b'c', name),
+            Self::Jwt(claim) => (b'j', claim),
         }
     }
 
@@ -191,28 +243,45 @@ impl ScopeSource {
         match self {
             Self::Header(name) => name,
             Self::Cookie(_) => &header::COOKIE,
+            Self::Jwt(_) => &header::AUTHORIZATION,
         }
     }
 
-    fn is_present(&self, headers: &HeaderMap) -> bool {
-        self.values(headers).next().is_some()
+    /// The claim of a token that it looks for.
+    #[must_use]
+    pub fn claim(&self) -> Option<&str> {
+        match self {
+            Self::Header(_) | Self::Cookie(_) => None,
+            Self::Jwt(claim) => Some(claim),
+        }
+    }
+
+    fn is_present(&self, headers: &HeaderMap, claims: Option<&VerifiedClaims>) -> bool {
+        match self {
+            Self::Header(_) | Self::Cookie(_) => self.values(headers).next().is_some(),
+            Self::Jwt(_) => claims.is_some(),
+        }
     }
 
     fn covers(&self, header: &HeaderName, headers: &HeaderMap) -> bool {
         match self {
             Self::Header(name) => name == header,
-            Self::Cookie(_) => *header == header::COOKIE && self.is_present(headers),
+            Self::Cookie(_) => *header == header::COOKIE && self.values(headers).next().is_some(),
+            // Whether it is a token, and a good one, is judged next.
+            Self::Jwt(_) => *header == header::AUTHORIZATION,
         }
     }
 
+    /// What its header holds for it. A token is not compared by its bytes: it has none here.
     fn values<'v>(&'v self, headers: &'v HeaderMap) -> impl Iterator<Item = &'v [u8]> {
-        let cookie = match self {
-            Self::Header(_) => None,
-            Self::Cookie(cookie) => Some(cookie),
+        let (header, cookie) = match self {
+            Self::Header(_) => (Some(self.header_name()), None),
+            Self::Cookie(cookie) => (Some(self.header_name()), Some(cookie)),
+            Self::Jwt(_) => (None, None),
         };
-        let lines = headers
-            .get_all(self.header_name())
+        let lines = header
             .into_iter()
+            .flat_map(|name| headers.get_all(name))
             .map(HeaderValue::as_bytes);
         lines.flat_map(move |line| match cookie {
             None => Values::Line(Some(line)),
@@ -221,6 +290,14 @@ impl ScopeSource {
                 name: cookie.as_bytes(),
             },
         })
+    }
+}
+
+impl ScopeRules {
+    /// Whether the token of a request has to be verified before its scope is known.
+    #[must_use]
+    pub fn want_token(&self) -> bool {
+        self.sources.iter().any(|source| source.claim().is_some())
     }
 }
 
@@ -250,7 +327,7 @@ impl FromStr for ScopeSource {
                 Ok(_) => Ok(Self::Cookie(name.to_owned())),
                 Err(_) => Err(bad_name(name)),
             },
-            Some(("jwt", _)) => Err(ScopeSourceError::JwtNotSupported),
+            Some(("jwt", claim)) => claim_name(claim).map(Self::Jwt),
             Some(_) | None => Err(ScopeSourceError::UnknownKind {
                 given: text.to_owned(),
             }),
@@ -263,6 +340,7 @@ impl fmt::Display for ScopeSource {
         match self {
             Self::Header(name) => write!(f, "header:{name}"),
             Self::Cookie(name) => write!(f, "cookie:{name}"),
+            Self::Jwt(claim) => write!(f, "jwt:{claim}"),
         }
     }
 }
@@ -350,6 +428,41 @@ fn refuse_changing(headers: &HeaderMap, sources: &[ScopeSource]) -> Result<(), S
     Ok(())
 }
 
+/// A claim says nothing until somebody has verified the token that it stands in (M-35).
+fn refuse_unverified(
+    headers: &HeaderMap,
+    claims: Option<&VerifiedClaims>,
+    sources: &[ScopeSource],
+) -> Result<(), ScopeError> {
+    let has_token = claims.is_some() || headers.contains_key(header::AUTHORIZATION);
+    let claimed = sources.iter().filter_map(ScopeSource::claim);
+    for claim in claimed.filter(|_| has_token) {
+        principal(claims, claim)?;
+    }
+    Ok(())
+}
+
+fn principal(claims: Option<&VerifiedClaims>, claim: &str) -> Result<[Vec<u8>; 2], ScopeError> {
+    let claims = claims.ok_or(ScopeError::Unverified)?;
+    claims.principal(claim).map_err(|why| ScopeError::Claim {
+        claim: claim.to_owned(),
+        why,
+    })
+}
+
+/// Any name that can be read in an error; not one whose value changes with the token.
+fn claim_name(name: &str) -> Result<String, ScopeSourceError> {
+    if let Some(name) = CLAIMS_THAT_CHANGE.into_iter().find(|it| *it == name) {
+        return Err(ScopeSourceError::ChangingClaim { name });
+    }
+    let readable = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+    readable
+        .then(|| name.to_owned())
+        .ok_or_else(|| ScopeSourceError::BadClaim {
+            name: name.to_owned(),
+        })
+}
+
 fn split_at_byte(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     match text.iter().position(|byte| *byte == separator) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
@@ -372,6 +485,8 @@ fn bad_name(name: &str) -> ScopeSourceError {
 const ANONYMOUS: [u8; 32] = [0; 32];
 // Changing this makes every record that exists unreachable.
 const SCOPE: &str = "oncegate 2026-11 scope v1";
+/// Registered claims about the token and not about its owner (RFC 7519, 4.1).
+const CLAIMS_THAT_CHANGE: [&str; 4] = ["exp", "nbf", "iat", "jti"];
 const SCHEMES_THAT_CHANGE: [&str; 6] = [
     "AWS4-HMAC-SHA256",
     "Digest",

@@ -162,4 +162,4 @@ impl Reader<'_> {
 
 /// Settings that are to come: whoever writes them down must not believe that they work.
 const PLANNED: [&str; 3] = ["first_sent", "shadow", "quota"];
-const PLANNED_PREFIXES: [&str; 4] = ["tls_client_", "jwt_", "quota_", "upstream_tls_"];
+const PLANNED_PREFIXES: [&str; 3] = ["tls_client_", "quota_", "upstream_tls_"];

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oncegate::Policy;
+use oncegate_tower::{JWT_LEEWAY, JwtKeys};
 
 use super::profile::Profile;
 use super::secret::Secret;
@@ -36,6 +37,18 @@ pub struct Config {
     pub secret_file: Option<PathBuf>,
     /// What keys the hashes.
     pub secret: Option<Secret>,
+    /// Where the secret that tokens are signed with was read from.
+    pub jwt_secret_file: Option<PathBuf>,
+    /// Where the public keys that tokens are signed with were read from.
+    pub jwt_jwks_file: Option<PathBuf>,
+    /// Whose tokens count; all if it is empty.
+    pub jwt_issuer: Vec<String>,
+    /// For whom a token has to be; anybody if it is empty.
+    pub jwt_audience: Vec<String>,
+    /// How far the clock of the tokens' issuer may be from ours.
+    pub jwt_leeway: Duration,
+    /// What tokens are verified with, where the scope is a claim.
+    pub jwt_keys: Option<JwtKeys>,
     /// Origins whose scripts may read our refusals.
     pub cors_origins: Vec<String>,
     /// Where our certificate was read from.
@@ -123,6 +136,12 @@ impl Default for Config {
             profile: Profile::default(),
             secret_file: None,
             secret: None,
+            jwt_secret_file: None,
+            jwt_jwks_file: None,
+            jwt_issuer: Vec::new(),
+            jwt_audience: Vec::new(),
+            jwt_leeway: JWT_LEEWAY,
+            jwt_keys: None,
             cors_origins: Vec::new(),
             tls_cert_file: None,
             tls_key_file: None,

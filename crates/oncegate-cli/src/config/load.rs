@@ -19,6 +19,7 @@ use super::in_force::Config;
 use super::secret::{Secret, SecretError};
 use super::setting::{Access, Given, Match, PolicyDraft};
 use super::tls;
+use super::tokens::{self, Tokens};
 use super::warnings::warnings;
 use crate::routes::{Route, Routes};
 
@@ -165,11 +166,14 @@ impl Loading {
         for (setting, finding) in files.findings {
             self.report([setting], finding);
         }
+        let tokens = self.tokens();
         if let Some(error) = ConfigError::of(self.findings) {
             return Err(error);
         }
         self.config.warnings = warnings(&self.config, world_readable);
         self.config.warnings.extend(files.warnings);
+        self.config.warnings.extend(tokens.warnings);
+        self.config.jwt_keys = tokens.keys;
         Ok(self.config)
     }
 
@@ -188,6 +192,13 @@ impl Loading {
                 false
             }
         }
+    }
+
+    fn tokens(&mut self) -> Tokens {
+        tokens::read(&self.config, &self.origins).unwrap_or_else(|finding| {
+            self.findings.push(*finding);
+            Tokens::default()
+        })
     }
 
     fn remember(&mut self, given: &Given) {

@@ -25,6 +25,7 @@ mod secret;
 mod setting;
 mod settings;
 mod tls;
+mod tokens;
 mod units;
 mod value;
 mod warnings;

@@ -192,12 +192,14 @@ pub(super) fn header_words(names: &[HeaderName]) -> Value {
 }
 
 pub(super) fn scope_sources(value: &Value) -> Read<Vec<ScopeSource>> {
-    list(value, |item| {
-        let text = word(item)?;
-        if text.starts_with("jwt:") {
-            return Err(Refusal::not_yet("`jwt:CLAIM`"));
-        }
-        parsed(text)
+    list(value, |item| parsed(word(item)?))
+}
+
+/// Names that mean something to somebody else.
+pub(super) fn names(value: &Value) -> Read<Vec<String>> {
+    list(value, |item| match word(item)? {
+        "" => Err(Refusal::new("one of them is empty")),
+        name => Ok(name.to_owned()),
     })
 }
 

@@ -34,11 +34,16 @@ impl Config {
 }
 
 /// Beside all that makes policies: `[defaults]` and the routes.
-pub(super) const FOLLOWED: [&str; 6] = [
+pub(super) const FOLLOWED: [&str; 11] = [
     "profile",
     "tls_cert_file",
     "tls_key_file",
     "upstream_ca_file",
     "upstream_client_cert_file",
     "upstream_client_key_file",
+    "jwt_secret_file",
+    "jwt_jwks_file",
+    "jwt_issuer",
+    "jwt_audience",
+    "jwt_leeway",
 ];

@@ -23,8 +23,8 @@ pub(super) struct SecretFile {
 pub(super) enum SecretError {
     #[error("it cannot be read")]
     Unreadable(#[source] io::Error),
-    #[error("it holds {length} bytes, and a secret has at least {BYTES_MIN}")]
-    TooShort { length: usize },
+    #[error("it holds {length} bytes, and a secret has at least {least}")]
+    TooShort { length: usize, least: usize },
     #[error("it holds more than {BYTES_MAX} bytes, which is no secret")]
     TooLong,
 }
@@ -38,6 +38,11 @@ impl Secret {
 
     /// Reads a file; one line end after the secret is not part of it.
     pub(super) fn read(path: &Path) -> Result<SecretFile, SecretError> {
+        Self::read_at_least(BYTES_MIN, path)
+    }
+
+    /// The same for a secret of so many bytes.
+    pub(super) fn read_at_least(least: usize, path: &Path) -> Result<SecretFile, SecretError> {
         let file = File::open(path).map_err(SecretError::Unreadable)?;
         let world_readable = is_world_readable(&file).map_err(SecretError::Unreadable)?;
         let mut bytes = Vec::new();
@@ -51,9 +56,10 @@ impl Secret {
             bytes.pop();
             bytes.pop_if(|last| *last == b'\r');
         }
-        if bytes.len() < BYTES_MIN {
+        if bytes.len() < least {
             return Err(SecretError::TooShort {
                 length: bytes.len(),
+                least,
             });
         }
         Ok(SecretFile {

@@ -18,12 +18,14 @@ mod execution;
 mod keys;
 mod server;
 mod tls;
+mod tokens;
 
 /// Every setting, in the order in which they are shown.
 pub(super) fn settings() -> impl Iterator<Item = &'static Setting> {
     let parts = [
         &server::SERVER[..],
         &tls::TLS,
+        &tokens::TOKENS,
         &ROUTE,
         &keys::KEYS,
         &execution::EXECUTION,

@@ -26,6 +26,8 @@ mod harness;
 #[cfg(test)]
 mod input;
 #[cfg(test)]
+mod jwt;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod passing;

@@ -51,6 +51,8 @@ mod streaming;
 #[cfg(test)]
 mod taken_over;
 #[cfg(test)]
+mod tokens;
+#[cfg(test)]
 mod wait;
 #[cfg(test)]
 mod wire;

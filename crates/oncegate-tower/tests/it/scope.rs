@@ -1,8 +1,7 @@
 //! Whose key it is: principals never meet, and nobody is served without proof where proof was given.
 
-use http::header;
 use oncegate::Policy;
-use oncegate::scope::{Anonymous, ScopeRules, ScopeSource};
+use oncegate::scope::{Anonymous, ScopeRules};
 
 use crate::handler::Handler;
 use crate::harness::{Bench, pay, with_body, with_header};
@@ -198,16 +197,6 @@ async fn sources_are_told_apart_by_name_and_length() {
         let answer = bench.send(principal).await;
         answer.is_executed(&format!("payment {}", number + 1));
     }
-}
-
-/// M-35: a claim that nobody verified is no scope: `jwt:` is refused as a setting until it is verified.
-#[test]
-fn an_unverified_claim_is_no_scope() {
-    assert!("jwt:sub".parse::<ScopeSource>().is_err());
-    assert_eq!(
-        "header:authorization".parse::<ScopeSource>(),
-        Ok(ScopeSource::Header(header::AUTHORIZATION))
-    );
 }
 
 /// M-36: refusals reveal nothing of another scope: what would be a mismatch, in flight or expired for its owner is a

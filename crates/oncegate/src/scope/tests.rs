@@ -1,6 +1,7 @@
 //! The rules of scopes, one table each.
 
 use super::*;
+use crate::claims::ClaimValue;
 
 fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
     let lines = lines.iter().map(|(name, value)| {
@@ -34,6 +35,30 @@ fn uncovered(header: &'static str) -> Result<Scope, ScopeError> {
 }
 
 const AUTHORIZATION: &str = "header:authorization";
+const TOKEN: (&str, &str) = ("authorization", "Bearer a");
+
+fn bad_claim(name: &str) -> ScopeSourceError {
+    ScopeSourceError::BadClaim {
+        name: name.to_owned(),
+    }
+}
+
+fn text(text: &str) -> ClaimValue {
+    ClaimValue::Text(text.to_owned())
+}
+
+/// The claims of a token with this issuer and this `sub`.
+fn subject(issuer: Option<&str>, sub: ClaimValue) -> VerifiedClaims {
+    VerifiedClaims::by(issuer.map(str::to_owned)).with("sub", sub)
+}
+
+fn claimed(
+    lines: &[(&'static str, &'static str)],
+    claims: Option<&VerifiedClaims>,
+    sources: &[&str],
+) -> Result<Scope, ScopeError> {
+    Scope::resolve_verified(&headers(lines), claims, &rules(sources))
+}
 
 #[test]
 fn the_same_credential_is_the_same_scope_and_any_other_is_another() {
@@ -222,13 +247,17 @@ fn schemes_that_change_with_every_request_are_refused() {
 
 #[test]
 fn a_source_is_read_and_shown_as_in_the_settings() {
-    for text in ["header:authorization", "cookie:__Host-session"] {
+    for text in [
+        "header:authorization",
+        "cookie:__Host-session",
+        "jwt:sub",
+        "jwt:https://shop.example/tenant",
+    ] {
         assert_eq!(text.parse::<ScopeSource>().unwrap().to_string(), text);
     }
     let upper = "header:Authorization".parse();
     assert_eq!(upper, Ok(ScopeSource::Header(header::AUTHORIZATION)));
     let table = [
-        ("jwt:sub", ScopeSourceError::JwtNotSupported),
         (
             "authorization",
             ScopeSourceError::UnknownKind {
@@ -245,6 +274,10 @@ fn a_source_is_read_and_shown_as_in_the_settings() {
         ("header:a b", bad_name("a b")),
         ("cookie:", bad_name("")),
         ("cookie:a=b", bad_name("a=b")),
+        ("jwt:", bad_claim("")),
+        ("jwt:a b", bad_claim("a b")),
+        ("jwt:exp", ScopeSourceError::ChangingClaim { name: "exp" }),
+        ("jwt:jti", ScopeSourceError::ChangingClaim { name: "jti" }),
     ];
     for (text, error) in table {
         assert_eq!(text.parse::<ScopeSource>(), Err(error), "{text}");
@@ -255,4 +288,122 @@ fn a_source_is_read_and_shown_as_in_the_settings() {
 fn debug_output_shows_nothing_of_the_credential() {
     let scope = resolve(&[("authorization", "Bearer hunter2")], &[AUTHORIZATION]).unwrap();
     assert_eq!(format!("{scope:?}"), "Scope { anonymous: false, .. }");
+}
+
+/// The hash of a scope is in the id of every record: were it another one, every retry would execute again.
+#[test]
+fn scopes_of_headers_and_cookies_hash_as_they_always_did() {
+    let lines = [TOKEN, ("cookie", "s=b")];
+    let scope = resolve(&lines, &[AUTHORIZATION, "cookie:s"]).unwrap();
+    assert_eq!(
+        blake3::Hash::from_bytes(scope.0).to_hex().as_str(),
+        "1322f2a241920511c039329bfc35af174107947fb73d81f84c312eaa0c0f4c24"
+    );
+}
+
+#[test]
+fn a_claim_is_the_same_scope_whatever_the_token_it_stands_in() {
+    let scope = |token: &'static str| {
+        let claims = subject(Some("https://id"), text("alice")).with("exp", ClaimValue::Integer(1));
+        claimed(&[("authorization", token)], Some(&claims), &["jwt:sub"]).unwrap()
+    };
+    assert_eq!(scope("Bearer first"), scope("Bearer refreshed"));
+    assert!(!scope("Bearer first").is_anonymous());
+}
+
+#[test]
+fn issuer_claim_kind_and_value_each_make_another_scope() {
+    let scope =
+        |claims: &VerifiedClaims, source: &str| claimed(&[TOKEN], Some(claims), &[source]).unwrap();
+    let tenant = subject(Some("a"), text("b")).with("tenant", text("b"));
+    let different = [
+        scope(&subject(None, text("7")), "jwt:sub"),
+        scope(&subject(Some(""), text("7")), "jwt:sub"),
+        scope(&subject(Some("7"), text("7")), "jwt:sub"),
+        scope(&subject(None, ClaimValue::Integer(7)), "jwt:sub"),
+        scope(&subject(None, ClaimValue::Integer(-7)), "jwt:sub"),
+        scope(&subject(Some("a"), text("b")), "jwt:sub"),
+        scope(&subject(Some("ab"), text("b")), "jwt:sub"),
+        scope(&subject(Some("b"), text("a")), "jwt:sub"),
+        scope(&tenant, "jwt:tenant"),
+        resolve(&[TOKEN], &[AUTHORIZATION]).unwrap(),
+    ];
+    for (at, scope) in different.iter().enumerate() {
+        assert!(!different[..at].contains(scope), "case {at}");
+    }
+}
+
+#[test]
+fn a_token_that_nobody_verified_is_no_scope_and_none_at_all_is_anonymous() {
+    assert_eq!(
+        claimed(&[TOKEN], None, &["jwt:sub"]),
+        Err(ScopeError::Unverified)
+    );
+    let with_key = [TOKEN, ("x-api-key", "k")];
+    let sources = ["header:x-api-key", "jwt:sub"];
+    assert_eq!(
+        claimed(&with_key, None, &sources),
+        Err(ScopeError::Unverified)
+    );
+    assert!(claimed(&[], None, &["jwt:sub"]).unwrap().is_anonymous());
+    let cookie = claimed(&[("cookie", "a=b")], None, &["jwt:sub"]);
+    assert_eq!(cookie, uncovered("cookie"));
+    let refusing = ScopeRules {
+        anonymous: Anonymous::Refuse,
+        ..rules(&["jwt:sub"])
+    };
+    let sources = refusing.sources.clone();
+    assert_eq!(
+        Scope::resolve(&headers(&[]), &refusing),
+        Err(ScopeError::Missing { sources })
+    );
+    let claims = subject(None, text("alice"));
+    assert!(Scope::resolve_verified(&headers(&[TOKEN]), Some(&claims), &refusing).is_ok());
+}
+
+#[test]
+fn a_claim_that_names_nobody_is_refused() {
+    let table = [
+        ("sub", ClaimValue::Other, ClaimError::NoName),
+        ("sub", text(""), ClaimError::Empty),
+        ("tenant", text("a"), ClaimError::Missing),
+    ];
+    for (claim, value, why) in table {
+        let claims = subject(None, value);
+        let refused = ScopeError::Claim {
+            claim: claim.to_owned(),
+            why,
+        };
+        // Not even beside a credential that says who it is.
+        let lines = [TOKEN, ("x-api-key", "k")];
+        let sources = ["header:x-api-key", &format!("jwt:{claim}")];
+        assert_eq!(claimed(&lines, Some(&claims), &sources), Err(refused));
+    }
+}
+
+#[test]
+fn a_claim_is_joined_with_the_other_sources() {
+    let claims = |sub: &str| subject(None, text(sub));
+    let sources = ["jwt:sub", "header:x-api-key"];
+    let scope = |sub: &str, key: &'static str| {
+        claimed(&[TOKEN, ("x-api-key", key)], Some(&claims(sub)), &sources).unwrap()
+    };
+    assert_eq!(scope("alice", "1"), scope("alice", "1"));
+    assert_ne!(scope("alice", "1"), scope("alice", "2"));
+    assert_ne!(scope("alice", "1"), scope("bob", "1"));
+    let reordered = ["header:x-api-key", "jwt:sub"];
+    let lines = [TOKEN, ("x-api-key", "1")];
+    assert_eq!(
+        Ok(scope("alice", "1")),
+        claimed(&lines, Some(&claims("alice")), &reordered)
+    );
+}
+
+#[test]
+fn debug_output_shows_nothing_of_a_claim() {
+    let claims = subject(Some("https://id"), text("alice@example"));
+    assert_eq!(
+        format!("{claims:?}"),
+        "VerifiedClaims { names: [\"sub\"], .. }"
+    );
 }

@@ -85,7 +85,7 @@ pub(super) static KEYS: [Setting; 11] = [
         |p| Some(Value::strings(&p.scope.sources)),
     )
     .takes(
-        "a list of `header:NAME` and `cookie:NAME`",
+        "a list of `header:NAME`, `cookie:NAME` and `jwt:CLAIM`",
         "[\"header:authorization\"]",
     )
     .does("whom a key belongs to; all that are listed are joined"),

@@ -199,10 +199,14 @@ fn each_type_of_setting_refuses_what_it_cannot_use() {
             "key_header = ['Idempotency-Fence']",
             "`idempotency-fence` means something else already",
         ),
-        ("scope = ['jwt:sub']", "`jwt:CLAIM` is not supported yet"),
+        (
+            "scope = ['jwt:exp']",
+            "the claim `exp` is another one in each token: a retry would be a stranger",
+        ),
+        ("scope = ['jwt:']", "`` cannot be the name of a claim"),
         (
             "scope = ['ip']",
-            "`ip` is neither `header:NAME` nor `cookie:NAME`",
+            "`ip` is neither `header:NAME` nor `cookie:NAME` nor `jwt:CLAIM`",
         ),
         (
             "fingerprint_exclude = ['a']",

@@ -149,11 +149,13 @@ fn the_reference_says_what_follows_a_reload() {
 }
 
 /// Files: they have no default to write down.
-const UNSET: [&str; 6] = [
+const UNSET: [&str; 8] = [
     "secret_file",
     "tls_cert_file",
     "tls_key_file",
     "upstream_ca_file",
     "upstream_client_cert_file",
     "upstream_client_key_file",
+    "jwt_secret_file",
+    "jwt_jwks_file",
 ];

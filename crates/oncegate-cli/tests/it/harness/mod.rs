@@ -12,8 +12,8 @@ mod program;
 mod proxy;
 mod python;
 mod relay;
-pub(crate) mod tls;
 mod stripe_sdk;
+pub(crate) mod tls;
 mod wire;
 
 use std::path::{Path, PathBuf};
