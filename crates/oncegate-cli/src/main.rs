@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use oncegate_cli::command::{Command, Failed};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Idempotency keys for any HTTP API: a request that is sent twice is executed once.
 #[derive(Debug, Parser)]
 #[command(name = "oncegate", version, max_term_width = 100)]

@@ -136,14 +136,16 @@ where
                 Question::about(&attempt.request, &attempt.key, rule, &self.policy.scope);
             // A question that cannot be put has no answer; to execute instead would be a guess.
             let Some(question) = question else {
-                return self.still_unknown().await;
+                return Box::pin(self.still_unknown()).await;
             };
             let most = self.policy.response_bytes_max;
             let asking = Box::pin(question.ask(&mut attempt.inner, most));
             match self.holding.during(asking).await {
                 Ok(Reconciled::NotExecuted) => {}
-                Ok(Reconciled::Found(whole)) => return self.whole(*whole).await,
-                Ok(Reconciled::Unknown) | Err(_) => return self.still_unknown().await,
+                Ok(Reconciled::Found(whole)) => return Box::pin(self.whole(*whole)).await,
+                Ok(Reconciled::Unknown) | Err(_) => {
+                    return Box::pin(self.still_unknown()).await;
+                }
             }
         }
         // At the last moment: all that came before may have taken longer than the lease.
@@ -151,10 +153,12 @@ where
             // Nothing was executed. If somebody took over, the caller is told what stands there instead.
             let refusal = Box::new(Refusal::of(ProblemKind::Overloaded));
             let unexecuted = self.holding.unexecuted();
-            return self.conclude(unexecuted, |_| Told::Refused(refusal)).await;
+            return Box::pin(self.conclude(unexecuted, |_| Told::Refused(refusal))).await;
         }
         let request = self.prepare(attempt.request);
-        let exchange = exchange(attempt.inner, request, self.policy.response_bytes_max);
+        let most = self.policy.response_bytes_max;
+        // Pinned here: passed by value it would lie in this future once for every function that it goes through.
+        let exchange = std::pin::pin!(exchange(attempt.inner, request, most));
         match self.holding.during(exchange).await {
             Ok(Exchanged::Whole(whole)) => self.whole(*whole).await,
             Ok(Exchanged::Long(long)) => {
@@ -173,16 +177,16 @@ where
                 ))
                 .await;
             }
-            Ok(Exchanged::Failed(failure)) => self.failed(failure).await,
+            Ok(Exchanged::Failed(failure)) => Box::pin(self.failed(failure)).await,
             Ok(Exchanged::Error(error)) => {
-                self.conclude(Ending::Unknown, |_| Told::Error(error)).await
+                Box::pin(self.conclude(Ending::Unknown, |_| Told::Error(error))).await;
             }
             Ok(Exchanged::Panicked) => {
                 tracing::error!(record = %self.begin.id, "the handler panicked; the outcome is unknown");
-                self.unknown(StatusCode::INTERNAL_SERVER_ERROR).await;
+                Box::pin(self.unknown(StatusCode::INTERNAL_SERVER_ERROR)).await;
             }
-            Err(Interrupted::TimedOut) => self.failed(Failure::TimedOut).await,
-            Err(Interrupted::GaveUp) => self.unknown(StatusCode::BAD_GATEWAY).await,
+            Err(Interrupted::TimedOut) => Box::pin(self.failed(Failure::TimedOut)).await,
+            Err(Interrupted::GaveUp) => Box::pin(self.unknown(StatusCode::BAD_GATEWAY)).await,
         }
     }
 

@@ -174,9 +174,11 @@ impl Pool {
             let outcome = match &self.connections {
                 Connections::Http1(idle) => self.attempt_http1(idle, request, want, fresh).await?,
                 Connections::Http2(shared) => {
-                    self.attempt_http2(shared, request, want, fresh).await?
+                    Box::pin(self.attempt_http2(shared, request, want, fresh)).await?
                 }
-                Connections::Tls(own) => self.attempt_tls(own, request, want, fresh).await?,
+                Connections::Tls(own) => {
+                    Box::pin(self.attempt_tls(own, request, want, fresh)).await?
+                }
             };
             match outcome {
                 Attempt::Answered(response) => return Ok(response),
@@ -203,7 +205,8 @@ impl Pool {
         };
         let connection = match waiting {
             Some(connection) => connection,
-            None => self.within_connect_timeout(self.open_http1()).await?,
+            // Boxed, as are HTTP/2 and TLS: what is rare does not make the future of every request large.
+            None => Box::pin(self.within_connect_timeout(self.open_http1())).await?,
         };
         self.exchange_http1(idle, connection, request).await
     }

@@ -17,7 +17,8 @@ pub struct Fingerprinter {
     hash_key: HashKeyId,
     head: Digest,
     mode: FingerprintMode,
-    raw: blake3::Hasher,
+    /// Boxed: it is 2 KiB, and whoever holds this while a body comes in is moved about.
+    raw: Box<blake3::Hasher>,
     canonical: Canonical,
 }
 
@@ -34,7 +35,7 @@ impl Fingerprinter {
             hash_key: hash_key.id(),
             head: head(hash_key, method, uri, headers),
             mode: rules.mode,
-            raw: blake3::Hasher::new_keyed(hash_key.raw()),
+            raw: Box::new(blake3::Hasher::new_keyed(hash_key.raw())),
             canonical: match rules.mode {
                 FingerprintMode::Auto => Canonical::new(hash_key, headers, &rules.exclude),
                 FingerprintMode::Raw | FingerprintMode::None => Canonical::Impossible,
