@@ -198,8 +198,11 @@ impl Running {
         if let (Some(tls), Some(identity)) = (&self.tls, &config.tls) {
             tls.exchange(identity);
         }
-        if let (Some(tls), Some(trust)) = (&self.upstream_tls, &config.upstream_trust) {
+        if let (Some(tls), Some(trust)) = (&self.upstream_tls, &config.upstream_trust)
+            && self.config.upstream_trust.as_ref() != Some(trust)
+        {
             tls.exchange(trust);
+            self.forward.forget_connections();
         }
         self.tokens.exchange(&config);
         self.routes.exchange(Arc::clone(&config.routes));

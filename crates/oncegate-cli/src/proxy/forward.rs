@@ -81,6 +81,11 @@ impl Forward {
         }
     }
 
+    /// Sends no more requests on connections that are open by now. What is under way on them goes on.
+    pub fn forget_connections(&self) {
+        self.pool.forget();
+    }
+
     /// Lets the times of the transport follow those of routes that have changed. The time for an answer is
     /// never shortened: an execution may be under way, or about to be sent, that was promised more.
     pub fn follow(&self, connect_timeout: Duration, head_timeout: Duration) {

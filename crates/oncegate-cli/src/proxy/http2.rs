@@ -121,6 +121,11 @@ impl SharedConnection {
         Ok(StreamLease::new(connection))
     }
 
+    /// Gives up the connection of the moment; what runs on it goes on.
+    pub(super) fn forget(&self) {
+        drop(self.current.lock().take());
+    }
+
     /// Gives up a connection that takes no more requests, unless another has taken its place already.
     pub(super) fn retire(&self, lease: &StreamLease) {
         let mut current = self.current.lock();

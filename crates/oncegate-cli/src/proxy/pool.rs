@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -96,7 +97,8 @@ enum Connections {
 struct TlsConnections {
     /// None: nobody is trusted.
     tls: Option<UpstreamTls>,
-    http1: Arc<IdleStack>,
+    /// Exchanged to forget: what is in use does not find its way back to a stack that is gone.
+    http1: ArcSwap<IdleStack>,
     http2: SharedConnection,
     /// What the last connection with a free choice agreed on.
     agreed: AtomicU8,
@@ -121,7 +123,7 @@ impl Pool {
             Scheme::H2c => Connections::Http2(SharedConnection::new(&settings)),
             Scheme::Https => Connections::Tls(Box::new(TlsConnections {
                 tls,
-                http1: http1(),
+                http1: ArcSwap::new(http1()),
                 http2: SharedConnection::new(&settings),
                 agreed: AtomicU8::new(AGREED_NOTHING),
             })),
@@ -156,6 +158,19 @@ impl Pool {
         let Timeouts { connect, head } = &self.timeouts;
         connect.store(micros(connect_timeout), Ordering::Relaxed);
         head.fetch_max(micros(head_timeout), Ordering::Relaxed);
+    }
+
+    /// Lets no request have a connection that was opened before: whom we trust has changed.
+    pub(super) fn forget(&self) {
+        match &self.connections {
+            Connections::Tls(own) => {
+                let empty = IdleStack::new(&self.settings, self.tasks.clone());
+                own.http1.store(Arc::new(empty));
+                own.http2.forget();
+            }
+            // Nobody is trusted there.
+            Connections::Http1(_) | Connections::Http2(_) => {}
+        }
     }
 
     /// Sends a request on a connection such as it wants.
@@ -251,7 +266,8 @@ impl Pool {
         match ready {
             Ready::Http1(connection) => {
                 let request = recast(request, Protocol::Http1)?;
-                self.exchange_http1(&own.http1, connection, request).await
+                let idle = own.http1.load_full();
+                self.exchange_http1(&idle, connection, request).await
             }
             Ready::Http2(lease) => {
                 let request = recast(request, Protocol::Http2)?;
@@ -398,7 +414,7 @@ impl TlsConnections {
         };
         shared
             .map(Ready::Http2)
-            .or_else(|| self.http1.take(want.idle_max).map(Ready::Http1))
+            .or_else(|| self.http1.load().take(want.idle_max).map(Ready::Http1))
     }
 
     fn agreed(&self) -> Option<Protocol> {

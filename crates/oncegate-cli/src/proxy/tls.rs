@@ -280,7 +280,7 @@ impl UpstreamTls {
         }
     }
 
-    /// Trusts and shows others from the next connection on.
+    /// Trusts and shows others from the next handshake on.
     pub fn exchange(&self, trust: &Trust) {
         self.current.store(Arc::new(Connectors::new(trust)));
     }

@@ -197,12 +197,13 @@ async fn a_certificate_without_its_key_leaves_the_old_one_in_force() {
     assert_eq!(shown(&proxy, [&authority, &authority]).await, new.der());
 }
 
-/// Whom we trust is exchanged as well.
+/// Whom we trust is exchanged as well, and who is trusted no more gets nothing on a connection from before.
 #[tokio::test]
-async fn an_upstream_is_trusted_after_a_reload() {
+async fn an_upstream_is_trusted_or_not_by_what_the_last_reload_said() {
     let stage = Stage::new().await;
     let (wrong, right) = (Authority::new(), Authority::new());
     let config = right.issue().server(&[]);
+    // Its connections stay open.
     let front = Acceptor::ending_tls(config, stage.origin.address(), Goodbye::Said).await;
     let ca = stage.write("ca.pem", &wrong.pem);
     let setup = stage.proxy_before(&format!("https://{}", front.address));
@@ -216,6 +217,12 @@ async fn an_upstream_is_trusted_after_a_reload() {
     assert!(proxy.reload().await, "{}", proxy.logged());
     proxy.send(&pay("trust")).await.must_be_executed();
     assert_eq!(stage.origin.executions("trust"), 1);
+
+    stage.write("ca.pem", &wrong.pem);
+    assert!(proxy.reload().await, "{}", proxy.logged());
+    let answer = proxy.send(&pay("no-more")).await;
+    answer.must_be_problem(502, "upstream-unreachable", "no", "same-key");
+    assert_eq!(stage.origin.executions("no-more"), 0);
 }
 
 /// The certificate that a new connection is shown.
