@@ -19,6 +19,9 @@ mod demo;
 mod drain;
 #[cfg(test)]
 mod durability;
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod foreign;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `oncegate serve` as a process: started, killed, stopped, and started again on the same store file.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -11,7 +12,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -27,6 +28,8 @@ pub(crate) struct Setup {
     flags: BTreeMap<String, String>,
     settings: BTreeMap<String, String>,
     log: &'static str,
+    environment: BTreeMap<String, OsString>,
+    wrapper: Vec<String>,
 }
 
 /// A proxy that runs.
@@ -36,6 +39,7 @@ pub(crate) struct Proxy {
     pub(crate) listen: SocketAddr,
     pub(crate) admin: SocketAddr,
     log: Arc<Mutex<String>>,
+    listening_to_log: Arc<Semaphore>,
     capturing: JoinHandle<()>,
 }
 
@@ -47,6 +51,8 @@ impl Setup {
             flags: BTreeMap::new(),
             settings: BTreeMap::new(),
             log: "info",
+            environment: BTreeMap::new(),
+            wrapper: Vec::new(),
         };
         let setup = setup.flag("--upstream", upstream).flag("--store", &store);
         let setup = setup
@@ -75,9 +81,29 @@ impl Setup {
         self
     }
 
+    /// A variable of its environment.
+    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Started by another program, which is given the command as its last arguments and must become it.
+    pub(crate) fn wrapped(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     fn command(&self) -> Command {
-        let mut command = program(BINARY);
+        let mut command = match self.wrapper.as_slice() {
+            [] => program(BINARY),
+            [first, rest @ ..] => {
+                let mut command = program(first);
+                command.args(rest).arg(BINARY);
+                command
+            }
+        };
         command.arg("serve").current_dir(&self.folder);
+        command.envs(&self.environment);
         for (name, value) in &self.flags {
             command.args([name, value]);
         }
@@ -89,6 +115,13 @@ impl Setup {
 
     /// Starts it, and waits until it says that it is ready.
     pub(crate) async fn start(&self) -> Proxy {
+        self.try_start()
+            .await
+            .unwrap_or_else(|log| panic!("the proxy did not start: {log}"))
+    }
+
+    /// The same where it may refuse to start: then this is what it logged.
+    pub(crate) async fn try_start(&self) -> Result<Proxy, String> {
         let mut command = self.command();
         command
             .env("ONCEGATE_LOG", self.log)
@@ -98,21 +131,24 @@ impl Setup {
         let ready = watch::Sender::new(None);
         let mut announced = ready.subscribe();
         let lines = child.stderr.take().unwrap();
-        let capturing = tokio::spawn(capture(lines, Arc::clone(&log), ready));
+        let listening_to_log = Arc::new(Semaphore::new(1));
+        let listening = Arc::clone(&listening_to_log);
+        let capturing = tokio::spawn(capture(lines, Arc::clone(&log), listening, ready));
         let waited = within("the start of a proxy", announced.wait_for(Option::is_some)).await;
         let Ok(addresses) = waited else {
-            panic!("the proxy did not start: {}", log.lock());
+            return Err(log.lock().clone());
         };
         let (listen, admin) = addresses.unwrap();
         drop(addresses);
-        Proxy {
+        Ok(Proxy {
             child,
             setup: self.clone(),
             listen,
             admin,
             log,
+            listening_to_log,
             capturing,
-        }
+        })
     }
 
     /// Starts it, and kills it with SIGKILL after `life`, wherever it is by then.
@@ -133,10 +169,12 @@ impl Setup {
 async fn capture(
     lines: ChildStderr,
     log: Arc<Mutex<String>>,
+    listening: Arc<Semaphore>,
     ready: watch::Sender<Option<(SocketAddr, SocketAddr)>>,
 ) {
     let mut lines = BufReader::new(lines).lines();
     while let Ok(Some(line)) = lines.next_line().await {
+        let _listening = listening.acquire().await;
         if let Some(addresses) = announcement(&line) {
             ready.send_replace(Some(addresses));
         }
@@ -198,6 +236,35 @@ impl Proxy {
         self.log.lock().clone()
     }
 
+    /// Reads nothing more of what it logs: the pipe fills up.
+    pub(crate) async fn ignore_log(&self) {
+        self.listening_to_log.acquire().await.unwrap().forget();
+    }
+
+    /// Closes the pipe that it logs to.
+    pub(crate) fn close_log(&self) {
+        self.capturing.abort();
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
+    /// Sends it a signal, by its name.
+    pub(crate) async fn signal(&self, name: &str) {
+        let id = self.id().to_string();
+        let mut command = program("sh");
+        command.args(["-c", "kill -s \"$2\" \"$1\"", "sh", &id, name]);
+        assert_eq!(run(command).await.code, Some(0));
+    }
+
+    /// Waits for its end where nobody asked for it, and gives back how it can be started again.
+    pub(crate) async fn died(mut self) -> (ExitStatus, Setup) {
+        let ended = within("the end of a proxy", self.child.wait()).await;
+        (ended.unwrap(), self.setup)
+    }
+
     /// Kills it with SIGKILL, and gives back how it can be started again.
     pub(crate) async fn kill(mut self) -> Setup {
         within("a killed process", self.child.kill()).await.unwrap();
@@ -229,13 +296,6 @@ impl Proxy {
             count.unwrap().parse().unwrap()
         };
         (count("applied"), count("refused"))
-    }
-
-    async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("it runs").to_string();
-        let mut command = program("sh");
-        command.args(["-c", "kill -\"$1\" \"$2\"", "sh", name, &id]);
-        assert_eq!(run(command).await.code, Some(0));
     }
 
     /// Waits for its end, and for the last line of its log.

@@ -1,0 +1,82 @@
+//! The bytes of the store were changed or cut while nobody looked: after a power cut, or by a disk that rots.
+
+use std::fs::{self, OpenOptions};
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use oncegate::testing::SplitMix64;
+
+use super::must_replay_all;
+use super::shim::Faults;
+use crate::harness::{Stage, pay, send};
+
+/// M-14: a power cut leaves any part of what was never synced, or none, or garbage. What was answered before is there
+/// all the same, and the key whose claim was being written runs once at most.
+#[tokio::test]
+async fn a_log_that_ends_anywhere_behind_its_last_sync_loses_nothing_that_was_answered() {
+    let seed = seed();
+    println!("SEED={seed}");
+    let mut random = SplitMix64::new(seed);
+    let stage = Stage::new().await;
+    let faults = Faults::new(stage.folder());
+    let setup = faults.under(stage.proxy());
+    let mut seen = Vec::new();
+    for round in 0..ROUNDS {
+        let proxy = setup.start().await;
+        for number in 0..3 {
+            let key = format!("key-{round}-{number}");
+            let answer = proxy.send(&pay(&key)).await;
+            answer.must_be_executed();
+            seen.push((key, answer));
+        }
+        let torn = format!("torn-{round}");
+        faults.hang();
+        let (to, request) = (proxy.listen, pay(&torn));
+        let asking = tokio::spawn(async move { crate::harness::try_send(to, &request).await });
+        faults.hangs().await;
+        let unsynced = faults.unsynced();
+        assert!(!unsynced.is_empty(), "nothing hangs");
+        let setup = proxy.kill().await;
+        assert!(asking.await.unwrap().is_err());
+        faults.heal();
+        tear(&stage, unsynced, &mut random);
+        let proxy = setup.start().await;
+        must_replay_all(&proxy, &stage, &seen).await;
+        let answer = send(proxy.listen, &pay(&torn)).await;
+        let executions = stage.origin.executions(&torn);
+        match answer.became() {
+            "executed" => assert_eq!(executions, 1),
+            _ => {
+                answer.must_be_problem(409, "outcome-unknown", "maybe", "same-key");
+                assert_eq!(executions, 0);
+            }
+        }
+        proxy.stop().await;
+    }
+}
+
+/// Cuts the log off, or fills its end with garbage, from somewhere in `unsynced`.
+fn tear(stage: &Stage, unsynced: std::ops::Range<u64>, random: &mut SplitMix64) {
+    let path = stage.folder().join("oncegate.db-wal");
+    let cut = unsynced.start + random.below(unsynced.end - unsynced.start + 1);
+    if random.chance(500) {
+        let log = OpenOptions::new().write(true).open(path).unwrap();
+        log.set_len(cut).unwrap();
+    } else {
+        let mut log = fs::read(&path).unwrap();
+        let cut = usize::try_from(cut).unwrap();
+        for byte in &mut log[cut..] {
+            *byte ^= random.next_u64().to_le_bytes()[0];
+        }
+        fs::write(path, log).unwrap();
+    }
+}
+
+/// The one that `SEED` names, to see a failure again, or another one each time.
+fn seed() -> u64 {
+    let given = std::env::var("SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    given.unwrap_or_else(|| RandomState::new().build_hasher().finish())
+}
+
+const ROUNDS: u64 = 8;
