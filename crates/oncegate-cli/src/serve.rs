@@ -29,7 +29,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         print!("{}", config.print());
         return Ok(());
     }
-    logging::start(environment.get("ONCEGATE_LOG"));
+    let _logging = logging::start(environment.get("ONCEGATE_LOG"));
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

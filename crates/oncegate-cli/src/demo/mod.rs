@@ -39,7 +39,7 @@ pub struct Arguments {
 /// # Errors
 /// If something that the demo needs cannot be had, or the story does not go as it must.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
-    logging::start(Some("off"));
+    let _logging = logging::start(Some("off"));
     let folder = tempfile::tempdir()
         .map_err(|error| Failed::unavailable("no temporary folder").because(error))?;
     let api = PaymentsApi::start().await?;

@@ -8,6 +8,7 @@ mod damage;
 mod disk;
 mod hung;
 mod limits;
+mod log;
 mod shim;
 mod spool;
 mod stopped;
