@@ -8,7 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use oncegate::Watchers;
-use oncegate::clock::SystemClock;
 use oncegate::hash::RecordId;
 use oncegate::record::Record;
 use oncegate::store::{
@@ -26,7 +25,7 @@ use super::queue::{Command, Queue, response_bytes};
 use super::reply::{NAME, Reply};
 use super::rows::RESPONSE_BYTES_MAX;
 use super::schema::FileAt;
-use super::time::StoreTime;
+use super::time::{StoreTime, machine_clock};
 use super::writer::Writer;
 
 /// Records in one file. Share it in an `Arc`.
@@ -84,7 +83,7 @@ impl FileStore {
         };
         let mut ledger = Ledger::open(&file)?;
         let floor = ledger.meta.time_high;
-        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::starting_above(floor)));
+        let clock = clock.unwrap_or_else(|| Arc::new(machine_clock(floor)));
         let time = StoreTime::new(clock, floor);
         let dead = ledger
             .disown_the_dead(time.now())

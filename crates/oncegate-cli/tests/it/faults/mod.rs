@@ -4,6 +4,7 @@
 //! In every case the origin's own book says how often a key was executed, and each test asks three things: was a
 //! caller ever lied to, did anything run twice, and does the proxy come back by itself.
 
+mod clock;
 mod damage;
 mod disk;
 mod hung;
