@@ -2,7 +2,8 @@
 //!
 //! Bounded for what may be refused: new claims, looks, listings, purges. Ends of claims and
 //! renewals are always taken, because there are no more of them than claims; refusing one would
-//! leave a key unknown.
+//! leave a key unknown. While the disk hangs the same renewal is asked for again and again: what
+//! nobody waits for any more is swept out.
 
 use std::collections::VecDeque;
 
@@ -160,6 +161,24 @@ struct Waiting {
     commands: VecDeque<Command>,
     refusable: usize,
     stage: Stage,
+    /// How many may wait before those are looked for that nobody waits for any more.
+    sweep_at: usize,
+}
+
+impl Waiting {
+    /// Twice as many as were left the last time: a sweep costs each command no more than its push.
+    fn sweep_if_due(&mut self) {
+        if self.commands.len() < self.sweep_at.max(SWEEP_AT_LEAST) {
+            return;
+        }
+        self.commands.retain(|command| !command.is_abandoned());
+        let refusable = self
+            .commands
+            .iter()
+            .filter(|command| command.is_refusable());
+        self.refusable = refusable.count();
+        self.sweep_at = self.commands.len() * 2;
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -192,6 +211,7 @@ impl Queue {
         } else {
             waiting.refusable += usize::from(command.is_refusable());
             waiting.commands.push_back(command);
+            waiting.sweep_if_due();
             drop(waiting);
             self.more.notify_one();
             return;
@@ -244,3 +264,71 @@ const BATCH_COMMANDS_MAX: usize = 1_024;
 
 /// Bytes of responses after which a batch takes no more commands.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Commands that may wait before any are swept out: more than a store that works ever has.
+const SWEEP_AT_LEAST: usize = 32_768;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use oncegate::record::OwnerId;
+
+    use super::*;
+
+    fn renewal() -> (Command, impl Sized) {
+        let (reply, answer) = Reply::new("update");
+        let command = Command::Update {
+            id: RecordId::from_bytes([1; 32]),
+            expect: Expect {
+                owner: OwnerId::from_bytes([1; 16]),
+                revision: None,
+            },
+            change: Change::Renew {
+                lease: Duration::from_secs(1),
+                unknown: oncegate::record::Retention {
+                    live: Duration::ZERO,
+                    tombstone: Duration::ZERO,
+                },
+            },
+            reply,
+        };
+        (command, answer)
+    }
+
+    /// The disk hung for hours, and each execution asked for its renewal once a second, gave up,
+    /// and asked again: all of that was kept until there was no memory left.
+    #[test]
+    fn renewals_that_nobody_waits_for_do_not_pile_up_while_the_disk_hangs() {
+        let queue = Queue::new(1);
+        let (awaited, _answer) = renewal();
+        queue.push(awaited);
+        for _ in 0..4 * SWEEP_AT_LEAST {
+            let (given_up, answer) = renewal();
+            drop(answer);
+            queue.push(given_up);
+        }
+        let waiting = queue.waiting.lock();
+        assert!(waiting.commands.len() <= SWEEP_AT_LEAST);
+        assert!(waiting.commands.iter().any(|left| !left.is_abandoned()));
+    }
+
+    #[test]
+    fn what_may_be_refused_is_counted_anew_by_a_sweep() {
+        let queue = Queue::new(2);
+        let ping = || {
+            let (reply, answer) = Reply::new("ping");
+            queue.push(Command::Ping { reply });
+            answer
+        };
+        let (_awaited, given_up) = (ping(), ping());
+        drop(given_up);
+        let mut renewals = Vec::new();
+        for _ in 0..SWEEP_AT_LEAST {
+            let (command, answer) = renewal();
+            queue.push(command);
+            renewals.push(answer);
+        }
+        assert_eq!(queue.waiting.lock().refusable, 1);
+    }
+}
