@@ -61,10 +61,14 @@ fn disown(gate: &Gate, request: &BeginRequest, lease: Duration, store_timeout: D
     let executions = gate.executions.clone();
     gate.executions.spawn(async move {
         let disowning = async {
-            while !matches!(
-                timeout(store_timeout, engine.disown(id, owner)).await,
-                Ok(Ok(()))
-            ) {
+            let mut patience = store_timeout;
+            loop {
+                match timeout(patience, engine.disown(id, owner)).await {
+                    Ok(Ok(())) => return,
+                    Ok(Err(_failed)) => {}
+                    // A store that hangs may still hold what it was asked, and each try adds to that.
+                    Err(_elapsed) => patience = patience.saturating_mul(2),
+                }
                 sleep(DISOWN_PAUSE).await;
             }
         };
