@@ -14,6 +14,7 @@ use rusqlite::{Connection, params};
 use super::index::Index;
 use super::rows::{self, Row, RowError};
 use super::schema::Meta;
+use super::seal;
 
 /// The file, and what memory knows of it.
 #[derive(Debug)]
@@ -131,9 +132,11 @@ impl Ledger {
     }
 
     /// Leaves a tombstone of what stood there.
-    pub(super) fn strip(&mut self, row: Row) -> rusqlite::Result<()> {
+    pub(super) fn strip(&mut self, found: Found) -> rusqlite::Result<()> {
         self.begin()?;
-        rows::strip(&self.connection, row)?;
+        let Found { row, mut record } = found;
+        record.state = RecordState::Expired;
+        rows::strip(&self.connection, row, &record)?;
         self.hold(row, None);
         Ok(())
     }
@@ -169,6 +172,8 @@ impl Ledger {
                 self.meta.incarnation,
                 self.meta.time_high.as_micros().cast_signed(),
                 self.meta.fence_high.number().cast_signed(),
+                self.meta.tally.0.cast_signed(),
+                seal::of_meta(&self.meta),
             ])?;
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         self.keep();
@@ -235,6 +240,9 @@ impl Ledger {
     }
 
     fn set(&mut self, id: RecordId, was: Option<Row>, now: Option<Row>) {
+        for row in was.into_iter().chain(now) {
+            self.meta.tally.toggle(row, id);
+        }
         match (was, now) {
             (_, Some(now)) => self.index.put(id, was, now),
             (Some(was), None) => self.index.remove(id, was),
@@ -269,5 +277,5 @@ pub(super) const FIRST: Row = Row(0);
 /// What a probe writes: more than a claim needs.
 const PROBE_BYTES: i64 = 64 * 1024;
 
-const WRITE_META: &str =
-    "UPDATE meta SET incarnation = ?1, time_high = ?2, fence_high = ?3 WHERE one = 1";
+const WRITE_META: &str = "UPDATE meta SET incarnation = ?1, time_high = ?2, fence_high = ?3, \
+     tally = ?4, seal = ?5 WHERE one = 1";

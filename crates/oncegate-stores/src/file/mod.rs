@@ -44,6 +44,7 @@ mod recovery;
 mod reply;
 mod rows;
 mod schema;
+mod seal;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -33,7 +33,7 @@ impl Ledger {
         for (found, fate) in fates {
             match fate {
                 Fate::Strip => {
-                    self.strip(found.row)?;
+                    self.strip(found)?;
                     purged.stripped += 1;
                 }
                 Fate::Remove => {

@@ -20,6 +20,7 @@ use super::index::Index;
 use super::ledger::{FIRST, Found, Ledger};
 use super::rows::{self, Row, RowError, StateCode};
 use super::schema::{FileAt, Meta, random};
+use super::seal::Tally;
 
 impl Ledger {
     /// Opens the file, creating it if it is missing, and reads what is in it. Nothing is written
@@ -41,8 +42,15 @@ impl Ledger {
     }
 
     fn load(connection: Connection) -> Result<Self, LoadProblem> {
-        let meta = Meta::read(&connection)?;
+        let Some(meta) = Meta::read(&connection)? else {
+            let what = "bytes of the row that the store keeps of itself have changed";
+            return Err(LoadProblem::Corrupt(what.to_owned()));
+        };
         let scanned = scan(&connection)?;
+        if scanned.tally != meta.tally {
+            let what = "records have vanished, or are others than were written";
+            return Err(LoadProblem::Corrupt(what.to_owned()));
+        }
         let mut held = HashMap::new();
         for row in scanned.in_flight {
             match rows::read(&connection, row) {
@@ -107,12 +115,14 @@ struct Scanned {
     index: Index,
     in_flight: Vec<Row>,
     last: Row,
+    tally: Tally,
 }
 
 fn scan(connection: &Connection) -> Result<Scanned, LoadProblem> {
     let capacity = records_expected(connection)?;
     let mut index = Index::with_capacity(RandomState::new(), capacity);
     let (mut in_flight, mut last) = (Vec::new(), FIRST);
+    let mut tally = Tally::default();
     let mut chunk = Vec::with_capacity(CHUNK_ROWS);
     let mut statement = connection.prepare("SELECT row, id, state FROM record ORDER BY row")?;
     let mut found = statement.query([])?;
@@ -131,6 +141,7 @@ fn scan(connection: &Connection) -> Result<Scanned, LoadProblem> {
         if next.get_ref(2)?.as_i64() == Ok(StateCode::InFlight.number()) {
             in_flight.push(row);
         }
+        tally.toggle(row, id);
         chunk.push((id, row));
         if chunk.len() == CHUNK_ROWS {
             take_in(connection, &mut index, &mut chunk)?;
@@ -142,6 +153,7 @@ fn scan(connection: &Connection) -> Result<Scanned, LoadProblem> {
         index,
         in_flight,
         last,
+        tally,
     })
 }
 

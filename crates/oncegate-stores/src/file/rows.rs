@@ -14,11 +14,13 @@ use oncegate::record::{About, Fence, OwnerId, Record, RecordState};
 use oncegate::response::StoredResponse;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 
+use super::seal;
+
 /// What [`decode`] reads, in its order.
 macro_rules! columns {
     () => {
         "row, id, state, owner, fence, revision, created_at, state_at, expires_at, purge_at, \
-         fingerprint, key_digest, operation"
+         fingerprint, key_digest, operation, seal"
     };
 }
 
@@ -114,18 +116,19 @@ pub(super) fn read_response(
     let RecordState::Completed { response, .. } = &mut record.state else {
         return Ok(());
     };
-    let bytes: Option<Vec<u8>> = connection
+    let body: Option<(Vec<u8>, i64)> = connection
         .prepare_cached(READ_BODY)
         .and_then(|mut statement| {
             statement
-                .query_row([row.0], |found| found.get(0))
+                .query_row([row.0], |found| Ok((found.get(0)?, found.get(1)?)))
                 .optional()
         })
         .map_err(|source| RowError::Unreadable { row, source })?;
-    let bytes = bytes.ok_or(RowError::Damaged {
-        row,
-        what: "its response is gone",
-    })?;
+    let damaged = |what| RowError::Damaged { row, what };
+    let (bytes, sealed) = body.ok_or(damaged("its response is gone"))?;
+    if sealed != seal::of_body(row, &bytes) {
+        return Err(damaged("bytes of its response have changed"));
+    }
     *response = StoredResponse::from_bytes(bytes);
     Ok(())
 }
@@ -186,7 +189,7 @@ fn decode(row: Row, found: &rusqlite::Row<'_>) -> Result<Record, RowError> {
     let key_digest = KeyDigest::from_bytes(field.bytes(11, "its key digest has a wrong length")?);
     let fingerprint: [u8; FINGERPRINT_BYTES] =
         field.bytes(10, "its fingerprint has a wrong length")?;
-    Ok(Record {
+    let record = Record {
         id: RecordId::from_bytes(field.bytes(1, "its id has a wrong length")?),
         owner: OwnerId::from_bytes(field.bytes(3, "its owner has a wrong length")?),
         fence: Fence::from_number(field.number(4)?),
@@ -200,7 +203,11 @@ fn decode(row: Row, found: &rusqlite::Row<'_>) -> Result<Record, RowError> {
         state: state(&field)?,
         expires_at: field.time(8)?,
         purge_at: field.time(9)?,
-    })
+    };
+    if field.number(13)?.cast_signed() != seal::of_record(row, &record) {
+        return Err(field.damaged("bytes of it have changed"));
+    }
+    Ok(record)
 }
 
 fn state(field: &Fields<'_, '_>) -> Result<RecordState, RowError> {
@@ -239,6 +246,7 @@ pub(super) fn append(connection: &Connection, row: Row, record: &Record) -> rusq
         record.fingerprint.to_bytes(),
         record.about.key_digest.as_bytes(),
         record.about.operation,
+        seal::of_record(row, record),
     ])?;
     Ok(())
 }
@@ -259,20 +267,25 @@ pub(super) fn overwrite(
         at,
         stored(record.expires_at),
         stored(record.purge_at),
+        seal::of_record(row, record),
     ])?;
     exactly_one(changed)?;
     if let RecordState::Completed { response, .. } = &record.state {
         let body: &[u8] = response.as_bytes();
-        connection
-            .prepare_cached(APPEND_BODY)?
-            .execute(params![row.0, body])?;
+        connection.prepare_cached(APPEND_BODY)?.execute(params![
+            row.0,
+            seal::of_body(row, body),
+            body
+        ])?;
     }
     Ok(())
 }
 
-/// Leaves a tombstone of the record in `row`.
-pub(super) fn strip(connection: &Connection, row: Row) -> rusqlite::Result<()> {
-    exactly_one(connection.prepare_cached(STRIP)?.execute([row.0])?)?;
+/// Leaves a tombstone of the record in `row`, which is `expired` by now.
+pub(super) fn strip(connection: &Connection, row: Row, expired: &Record) -> rusqlite::Result<()> {
+    let seal = seal::of_record(row, expired);
+    let changed = connection.prepare_cached(STRIP)?.execute([row.0, seal])?;
+    exactly_one(changed)?;
     connection.prepare_cached(REMOVE_BODY)?.execute([row.0])?;
     Ok(())
 }
@@ -344,7 +357,7 @@ impl Fields<'_, '_> {
     }
 }
 
-fn code_and_time(state: &RecordState) -> (StateCode, i64) {
+pub(super) fn code_and_time(state: &RecordState) -> (StateCode, i64) {
     match state {
         RecordState::InFlight { lease_expires_at } => {
             (StateCode::InFlight, stored(*lease_expires_at))
@@ -381,13 +394,13 @@ const SCAN: &str = concat!(
     columns!(),
     " FROM record WHERE row > ?1 ORDER BY row LIMIT ?2"
 );
-const READ_BODY: &str = "SELECT response FROM body WHERE row = ?1";
+const READ_BODY: &str = "SELECT response, seal FROM body WHERE row = ?1";
 const APPEND: &str = "INSERT INTO record (row, id, state, owner, fence, revision, created_at, \
-     state_at, expires_at, purge_at, fingerprint, key_digest, operation) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-const APPEND_BODY: &str = "INSERT INTO body (row, response) VALUES (?1, ?2)";
+     state_at, expires_at, purge_at, fingerprint, key_digest, operation, seal) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+const APPEND_BODY: &str = "INSERT INTO body (row, seal, response) VALUES (?1, ?2, ?3)";
 const OVERWRITE: &str = "UPDATE record SET state = ?2, owner = ?3, fence = ?4, revision = ?5, \
-     state_at = ?6, expires_at = ?7, purge_at = ?8 WHERE row = ?1";
-const STRIP: &str = "UPDATE record SET state = 3, state_at = 0 WHERE row = ?1";
+     state_at = ?6, expires_at = ?7, purge_at = ?8, seal = ?9 WHERE row = ?1";
+const STRIP: &str = "UPDATE record SET state = 3, state_at = 0, seal = ?2 WHERE row = ?1";
 const REMOVE: &str = "DELETE FROM record WHERE row = ?1";
 const REMOVE_BODY: &str = "DELETE FROM body WHERE row = ?1";

@@ -16,6 +16,7 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use super::error::FileOpenError;
 use super::options::Durability;
+use super::seal::{self, Tally};
 
 /// Which file, and how it is written.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub(super) struct Meta {
     pub(super) time_high: Timestamp,
     /// The highest fence given, to any record, ever.
     pub(super) fence_high: Fence,
+    /// Which records there are.
+    pub(super) tally: Tally,
 }
 
 impl FileAt {
@@ -171,16 +174,20 @@ impl FileAt {
 }
 
 impl Meta {
-    /// Reads what the store keeps of itself.
-    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let read = "SELECT salt, incarnation, time_high, fence_high FROM meta WHERE one = 1";
+    /// Reads what the store keeps of itself; `None` if bytes of that have changed.
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Option<Self>> {
+        let read =
+            "SELECT salt, incarnation, time_high, fence_high, tally, seal FROM meta WHERE one = 1";
         connection.query_row(read, [], |row| {
-            Ok(Self {
+            let meta = Self {
                 salt: row.get(0)?,
                 incarnation: row.get(1)?,
                 time_high: Timestamp::from_micros(row.get::<_, i64>(2)?.cast_unsigned()),
                 fence_high: Fence::from_number(row.get::<_, i64>(3)?.cast_unsigned()),
-            })
+                tally: Tally(row.get::<_, i64>(4)?.cast_unsigned()),
+            };
+            let sound = row.get::<_, i64>(5)? == seal::of_meta(&meta);
+            Ok(sound.then_some(meta))
         })
     }
 }
@@ -218,10 +225,14 @@ fn recognise(connection: &Connection) -> rusqlite::Result<Kind> {
 fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.execute_batch(TABLES)?;
-    let (salt, incarnation) = (random::<32>()?, 0_i64);
+    let meta = Meta {
+        salt: random()?,
+        ..Meta::default()
+    };
     connection.execute(
-        "INSERT INTO meta (one, salt, incarnation, time_high, fence_high) VALUES (1, ?1, ?2, 0, 0)",
-        params![salt, incarnation],
+        "INSERT INTO meta (one, salt, incarnation, time_high, fence_high, tally, seal) \
+         VALUES (1, ?1, 0, 0, 0, 0, ?2)",
+        params![meta.salt, seal::of_meta(&meta)],
     )?;
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;
     connection.pragma_update(None, "user_version", FORMAT)?;
@@ -268,7 +279,9 @@ CREATE TABLE meta (
     salt        BLOB    NOT NULL CHECK (length(salt) = 32),
     incarnation INTEGER NOT NULL,
     time_high   INTEGER NOT NULL,
-    fence_high  INTEGER NOT NULL
+    fence_high  INTEGER NOT NULL,
+    tally       INTEGER NOT NULL,
+    seal        INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE record (
     row         INTEGER PRIMARY KEY,
@@ -283,10 +296,12 @@ CREATE TABLE record (
     purge_at    INTEGER NOT NULL,
     fingerprint BLOB    NOT NULL CHECK (length(fingerprint) = 64),
     key_digest  BLOB    NOT NULL CHECK (length(key_digest) = 8),
-    operation   TEXT    NOT NULL
+    operation   TEXT    NOT NULL,
+    seal        INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE body (
     row         INTEGER PRIMARY KEY,
+    seal        INTEGER NOT NULL,
     response    BLOB    NOT NULL
 ) STRICT;
 CREATE TABLE probe (

@@ -174,6 +174,20 @@ fn a_damaged_record_is_an_error_for_its_own_key_alone_and_never_absent() {
         (2, "UPDATE record SET owner = x'00' WHERE row = 2"),
         (3, "UPDATE record SET fingerprint = x'00' WHERE row = 3"),
         (4, "DELETE FROM body WHERE row = 4"),
+        // What SQLite takes for sound.
+        (
+            1,
+            "UPDATE record SET expires_at = expires_at + 1 WHERE row = 1",
+        ),
+        (
+            2,
+            "UPDATE record SET operation = 'POST /refunds' WHERE row = 2",
+        ),
+        (
+            3,
+            "UPDATE body SET response = zeroblob(length(response)) WHERE row = 3",
+        ),
+        (4, "UPDATE record SET state = 3, state_at = 0 WHERE row = 4"),
     ] {
         let place = Place::new();
         let store = place.open();

@@ -54,6 +54,60 @@ async fn a_log_that_ends_anywhere_behind_its_last_sync_loses_nothing_that_was_an
     }
 }
 
+/// A disk that rots: any byte of the file may have changed while the proxy was down. It is refused at the start, or
+/// where it is met; or it struck what means nothing. No key is executed a second time, and no answer is another.
+#[tokio::test]
+async fn a_byte_that_rots_makes_no_key_run_twice_and_no_answer_change() {
+    let seed = seed();
+    println!("SEED={seed}");
+    let mut random = SplitMix64::new(seed);
+    let stage = Stage::new().await;
+    let mut setup = stage.proxy();
+    let proxy = setup.start().await;
+    let mut seen = Vec::new();
+    for number in 0..ROTTEN_KEYS {
+        let key = format!("key-{number}");
+        let answer = proxy.send(&pay(&key)).await;
+        answer.must_be_executed();
+        seen.push((key, answer));
+    }
+    setup = proxy.stop().await;
+    let sound = fs::read(stage.store_file()).unwrap();
+    let written = places_written(&sound);
+    let (mut refused, mut replayed) = (0, 0);
+    for _ in 0..ROTS {
+        let mut rotten = sound.clone();
+        let place = written[random.index(written.len())];
+        rotten[place] ^= 1 << random.below(8);
+        fs::write(stage.store_file(), &rotten).unwrap();
+        let Ok(proxy) = setup.try_start().await else {
+            refused += 1;
+            continue;
+        };
+        for (key, first) in &seen {
+            let answer = proxy.send(&pay(key)).await;
+            if answer.became() == "replayed" {
+                answer.must_replay(first);
+                replayed += 1;
+            } else {
+                assert_eq!(answer.became(), "refused", "byte {place}: {answer:?}");
+                refused += 1;
+            }
+            assert_eq!(stage.origin.executions(key), 1, "byte {place}: {key}");
+        }
+        setup = proxy.kill().await;
+        let _gone = fs::remove_file(stage.folder().join("oncegate.db-wal"));
+    }
+    println!("{replayed} replayed, {refused} refused");
+    assert!(replayed > 0 && refused > 0);
+}
+
+/// Where bytes stand that are not zero: most of the file is empty, and rot there shows nothing.
+fn places_written(file: &[u8]) -> Vec<usize> {
+    let written = file.iter().enumerate().filter(|(_, byte)| **byte != 0);
+    written.map(|(place, _)| place).collect()
+}
+
 /// Cuts the log off, or fills its end with garbage, from somewhere in `unsynced`.
 fn tear(stage: &Stage, unsynced: std::ops::Range<u64>, random: &mut SplitMix64) {
     let path = stage.folder().join("oncegate.db-wal");
@@ -80,3 +134,5 @@ fn seed() -> u64 {
 }
 
 const ROUNDS: u64 = 8;
+const ROTTEN_KEYS: u64 = 6;
+const ROTS: usize = 40;
