@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 #[test]
 fn every_test_that_the_guarantees_name_exists() {
     let tests = functions();
-    for name in named(&page("docs/guarantees.md")) {
-        assert!(
-            tests.contains(&name),
-            "docs/guarantees.md names `{name}`, which no test is called"
-        );
+    for path in ["docs/guarantees.md", "docs/faults.md"] {
+        for name in named(&page(path)) {
+            assert!(
+                tests.contains(&name),
+                "{path} names `{name}`, which no test is called"
+            );
+        }
     }
 }
 
