@@ -83,11 +83,11 @@ async fn an_outcome_that_hangs_is_unrecorded_and_replayed_once_the_disk_is_relea
     must_replay_all(&proxy, &stage, &[("slow".to_owned(), retry)]).await;
 }
 
-/// M-21, M-22: the process is stopped while a claim is being made durable, and goes on when its lease has lapsed, with
-/// other requests for the key right behind it. `reexecute` lets one of them take over; the first has not sent anything
-/// by then, and must not any more.
+/// M-10, M-21: the process is stopped while a claim is being made durable, and goes on when both `store_timeout` and
+/// the claim's lease are over. Others for the same key are queued right behind it, and `reexecute` lets them take over
+/// what looks unknown. However they race then, one of them executes.
 #[tokio::test]
-async fn a_claim_that_comes_back_after_its_lease_never_executes_beside_another() {
+async fn a_process_that_was_stopped_in_the_middle_of_a_claim_executes_the_key_once() {
     let stage = Stage::new().await;
     let faults = Faults::new(stage.folder());
     let setup = stage.proxy().set("store_timeout=900ms").set("lease=1s");
