@@ -70,16 +70,12 @@ async fn a_wrong_file_leaves_the_old_configuration_in_force() {
         "did you mean `retention`?",
         "the old configuration stays in force",
     ] {
-        assert!(proxy.logged().contains(said), "{said}: {}", proxy.logged());
+        proxy.must_log(said).await;
     }
     still_required(&proxy).await;
     std::fs::remove_file(&file).unwrap();
     assert!(!proxy.reload().await);
-    assert!(
-        proxy.logged().contains("No such file"),
-        "{}",
-        proxy.logged()
-    );
+    proxy.must_log("No such file").await;
     still_required(&proxy).await;
     assert_eq!(stage.origin.book().len(), 0);
 }
@@ -99,7 +95,7 @@ async fn what_needs_a_restart_is_named_and_nothing_is_taken_over() {
     std::fs::write(&secret, "fedcba9876543210fedcba9876543210").unwrap();
     assert!(!proxy.reload().await);
     let said = "a restart is needed for cors_origins, drain_timeout, secret_file\"";
-    assert!(proxy.logged().contains(said), "{}", proxy.logged());
+    proxy.must_log(said).await;
     assert_eq!(proxy.send(&post("/payments", "{}")).await.code(), 201);
 
     let (cert, key) = Authority::new().issue().write(&stage, "tls");
@@ -112,7 +108,7 @@ async fn what_needs_a_restart_is_named_and_nothing_is_taken_over() {
     std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
     assert!(!proxy.reload().await);
     let said = "a restart is needed for tls_cert_file\"";
-    assert!(proxy.logged().contains(said), "{}", proxy.logged());
+    proxy.must_log(said).await;
 }
 
 /// What an operator says is kept as long as the new routes have it.
@@ -190,7 +186,7 @@ async fn a_certificate_without_its_key_leaves_the_old_one_in_force() {
     stage.write("tls.crt", &new.cert);
     assert!(!proxy.reload().await);
     let said = "the key does not belong to the first certificate";
-    assert!(proxy.logged().contains(said), "{}", proxy.logged());
+    proxy.must_log(said).await;
     assert_eq!(shown(&proxy, [&authority, &authority]).await, old.der());
     stage.write("tls.key", &new.key);
     assert!(proxy.reload().await, "{}", proxy.logged());

@@ -110,7 +110,7 @@ async fn an_upstream_that_is_not_trusted_gets_nothing_and_the_key_is_free() {
         let answer = proxy.send(&pay("secret")).await;
         answer.must_be_problem(502, "upstream-unreachable", "no", "same-key");
         assert_eq!(proxy.keys(&["list"]).await.stdout, "no keys\n");
-        assert!(proxy.logged().contains(why), "{why}: {}", proxy.logged());
+        proxy.must_log(why).await;
         proxy.stop().await;
     }
     // It speaks no TLS at all.

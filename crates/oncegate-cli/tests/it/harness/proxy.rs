@@ -236,6 +236,12 @@ impl Proxy {
         self.log.lock().clone()
     }
 
+    /// Waits until it has logged this: the log is written by a thread of its own, and may come after the deed.
+    pub(crate) async fn must_log(&self, said: &str) {
+        let heard = || async { self.log.lock().contains(said).then_some(()) };
+        poll_until(&format!("{said:?} in the log"), heard).await;
+    }
+
     /// Reads nothing more of what it logs: the pipe fills up.
     pub(crate) async fn ignore_log(&self) {
         self.listening_to_log.acquire().await.unwrap().forget();
