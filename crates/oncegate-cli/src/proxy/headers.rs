@@ -17,6 +17,7 @@ use http_body::Body;
 use oncegate::response::is_always_kept;
 
 use super::tls::OverTls;
+use super::shape::remove_look_alikes;
 use super::upstream::Protocol;
 
 /// The peer of the connection that a request came on; the server puts it into the request's extensions.
@@ -49,6 +50,7 @@ pub(super) fn upgrade_of(head: &request::Parts) -> Option<HeaderValue> {
 /// Makes a client's head one of ours, for a hop that speaks `protocol`. The URI is left to the caller.
 pub(super) fn prepare_request(head: &mut request::Parts, host: &Authority, protocol: Protocol) {
     let trailers_accepted = accepts_trailers(&head.headers);
+    remove_look_alikes(&mut head.headers);
     remove_hop_by_hop(&mut head.headers);
     // The body was read or is being read here; the upstream's 100 would help nobody.
     head.headers.remove(EXPECT);

@@ -11,7 +11,8 @@ use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use http::{Request, Response, Version};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper::upgrade::OnUpgrade;
@@ -115,7 +116,9 @@ impl Connection {
     ) -> Option<Return> {
         // After an HTTP/1.0 answer hyper sends HTTP/1.0 requests on this connection, and would silently leave out
         // a body of unknown length. Such connections are used once.
+        // Nor is one used again whose answer was framed twice: what comes next on it may be a part of that answer.
         let is_reusable = response.version() == Version::HTTP_11
+            && !is_framed_twice(response.headers())
             && response.extensions().get::<OnUpgrade>().is_none();
         is_reusable.then(|| Return {
             connection: self,
@@ -203,6 +206,11 @@ impl Return {
             tasks.spawn(put_when_ready(self.connection, self.to));
         }
     }
+}
+
+/// Chunks count then (RFC 9112, 6.3), but whoever wrote both may have meant the length.
+fn is_framed_twice(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH)
 }
 
 /// Waits a moment for a connection to become ready; otherwise drops it, which closes it.

@@ -40,6 +40,7 @@ mod server;
 mod server_body;
 mod tls;
 mod transport;
+mod shape;
 mod tunnel;
 mod upstream;
 

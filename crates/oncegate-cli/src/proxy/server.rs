@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -37,6 +37,7 @@ use super::headers::PeerAddr;
 use super::server_body::ServerBody;
 use super::tls::{OverTls, ServerTls};
 use super::transport::Transport;
+use super::shape::is_plain;
 
 /// The limits on clients.
 #[derive(Clone, Debug)]
@@ -280,14 +281,8 @@ where
     S: Service<Request<ServerBody>, Response = Response<B>, Error = Infallible>,
 {
     let ends_by_close = request.version() == Version::HTTP_10;
-    if !has_one_host(&request) {
-        let mut refusal = Response::new(OpenBody {
-            inner: None,
-            request: open,
-            ends_by_close,
-        });
-        *refusal.status_mut() = StatusCode::BAD_REQUEST;
-        return Ok(refusal);
+    if !is_plain(&request) {
+        return Ok(OpenBody::refusal(request.version(), open));
     }
     request.extensions_mut().insert(PeerAddr(peer));
     // The clone that was polled ready is the one that is called.
@@ -370,11 +365,21 @@ async fn expired(activity: &Activity, patience: &Patience) -> Expiry {
     .await
 }
 
-/// More than one `Host`, or none, is how two parsers are made to disagree on what was asked for (RFC 9112, 3.2).
-fn has_one_host(request: &Request<ServerBody>) -> bool {
-    match request.headers().get_all(HOST).iter().count() {
-        0 => request.version() != Version::HTTP_11 || request.uri().authority().is_some(),
-        lines => lines == 1,
+impl<B> OpenBody<B> {
+    /// 400, and the end of the connection: of what comes behind a head that can be read in two ways, nobody knows
+    /// where it begins. (An HTTP/2 stream has no behind.)
+    fn refusal(version: Version, request: OpenRequest) -> Response<Self> {
+        let mut refusal = Response::new(Self {
+            inner: None,
+            request,
+            ends_by_close: version == Version::HTTP_10,
+        });
+        *refusal.status_mut() = StatusCode::BAD_REQUEST;
+        if version != Version::HTTP_2 {
+            let close = HeaderValue::from_static("close");
+            refusal.headers_mut().insert(CONNECTION, close);
+        }
+        refusal
     }
 }
 

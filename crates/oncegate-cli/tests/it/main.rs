@@ -41,6 +41,8 @@ mod reload;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod smuggling;
+#[cfg(test)]
 mod start;
 #[cfg(test)]
 mod stripe_sdk;

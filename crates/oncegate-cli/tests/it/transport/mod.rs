@@ -9,5 +9,6 @@ mod connections;
 mod forwarding;
 mod http2;
 mod server;
+mod splitting;
 mod support;
 mod upgrades;
