@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use oncegate::engine::{Replay, Seen};
@@ -116,7 +117,7 @@ impl Answers {
     }
 
     /// The stored response, or what is left of one that was not kept.
-    pub(crate) fn replay(&self, asked: &Asked, replay: &Replay) -> Response<Body> {
+    pub(crate) fn replay(&self, asked: &Asked, replay: &Replay, body: Bytes) -> Response<Body> {
         let status = Status {
             age: Some(replay.age),
             ttl: Some(replay.ttl),
@@ -134,7 +135,7 @@ impl Answers {
         }
         let stored = &replay.response;
         let trailers = (!stored.trailers.is_empty()).then(|| stored.trailers.clone());
-        let mut answer = Response::new(Body::whole(stored.body.clone()).with_trailers(trailers));
+        let mut answer = Response::new(Body::whole(body).with_trailers(trailers));
         *answer.status_mut() = stored.status;
         *answer.headers_mut() = stored.headers.clone();
         if !cors_holds(

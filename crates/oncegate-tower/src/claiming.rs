@@ -43,9 +43,13 @@ pub(crate) async fn begin(
     Err(Refusal::of(error.problem()))
 }
 
-/// Nothing new begins during a drain or under too much load, protected or not; what was executed before is still
+/// What stands there. Nothing new begins during a drain or under too much load, protected or not; what was executed before is still
 /// answered.
-async fn judge(gate: &Gate, request: &BeginRequest, policy: &Policy) -> Result<Verdict, Refusal> {
+pub(crate) async fn judge(
+    gate: &Gate,
+    request: &BeginRequest,
+    policy: &Policy,
+) -> Result<Verdict, Refusal> {
     match timeout(policy.store_timeout, gate.engine.judge(request)).await {
         Ok(Ok(Some(verdict))) => Ok(verdict),
         Ok(Ok(None)) => Err(Refusal::of(ProblemKind::Overloaded)),

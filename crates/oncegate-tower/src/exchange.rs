@@ -12,6 +12,7 @@ use http::{Request, StatusCode, response};
 use http_body_util::BodyExt;
 
 use crate::body::{Body, declared_length};
+use crate::budget::{self, BufferBudget, NoRoom};
 use crate::failure::Failure;
 use crate::inner::{AnyBody, Inner};
 
@@ -19,7 +20,7 @@ use crate::inner::{AnyBody, Inner};
 pub(crate) enum Exchanged<B, E> {
     /// The whole answer, held.
     Whole(Box<Whole>),
-    /// An answer that is too long to hold, or streams: its start, and the rest.
+    /// An answer that is too long to hold, finds no room, or streams: its start, and the rest.
     Long(Box<Long<B>>),
     /// No whole answer.
     Failed(Failure),
@@ -43,16 +44,17 @@ pub(crate) struct Long<B> {
     pub(crate) rest: Pin<Box<B>>,
 }
 
-/// Calls `inner`, which is ready, and holds its answer up to `response_bytes_max`.
+/// Calls `inner`, which is ready, and holds its answer up to `response_bytes_max` if there is room in `buffer`.
 pub(crate) async fn exchange<S>(
     inner: S,
     request: Request<Body>,
     response_bytes_max: u64,
+    buffer: &BufferBudget,
 ) -> Exchanged<S::Answer, S::Error>
 where
     S: Inner,
 {
-    let exchanged = AssertUnwindSafe(call(inner, request, response_bytes_max))
+    let exchanged = AssertUnwindSafe(call(inner, request, response_bytes_max, buffer))
         .catch_unwind()
         .await;
     exchanged.unwrap_or(Exchanged::Panicked)
@@ -62,6 +64,7 @@ async fn call<S>(
     mut inner: S,
     request: Request<Body>,
     response_bytes_max: u64,
+    buffer: &BufferBudget,
 ) -> Exchanged<S::Answer, S::Error>
 where
     S: Inner,
@@ -77,13 +80,14 @@ where
     if parts.status.is_informational() {
         return Exchanged::Failed(Failure::Broken);
     }
-    hold(parts, Box::pin(body), response_bytes_max).await
+    hold(parts, Box::pin(body), response_bytes_max, buffer).await
 }
 
 async fn hold<B, E>(
     parts: response::Parts,
     mut body: Pin<Box<B>>,
     response_bytes_max: u64,
+    buffer: &BufferBudget,
 ) -> Exchanged<B, E>
 where
     B: AnyBody,
@@ -100,17 +104,23 @@ where
         }));
     }
     let mut held = Held::default();
+    let mut share = buffer.share(budget::Held::Answer);
     let mut trailers = HeaderMap::new();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
             return Exchanged::Failed(Failure::Broken);
         };
+        let mut room = Ok(());
         match frame.into_data() {
-            Ok(chunk) => held.push(chunk),
+            Ok(chunk) => {
+                room = share.grow(chunk.len());
+                held.push(chunk);
+            }
             Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
         }
-        if held.len() as u64 > response_bytes_max {
-            let start = held.into_bytes();
+        // One that finds no room is as good as too large: it is passed on whole, and known to have run (M-40).
+        if held.len() as u64 > response_bytes_max || room == Err(NoRoom) {
+            let start = share.hold(held.into_bytes());
             return Exchanged::Long(Box::new(Long {
                 parts,
                 length,
@@ -125,7 +135,7 @@ where
     }
     Exchanged::Whole(Box::new(Whole {
         parts,
-        body: held.into_bytes(),
+        body: share.hold(held.into_bytes()),
         trailers,
     }))
 }

@@ -139,7 +139,7 @@ where
                 return Box::pin(self.still_unknown()).await;
             };
             let most = self.policy.response_bytes_max;
-            let asking = Box::pin(question.ask(&mut attempt.inner, most));
+            let asking = Box::pin(question.ask(&mut attempt.inner, most, &self.gate.buffer));
             match self.holding.during(asking).await {
                 Ok(Reconciled::NotExecuted) => {}
                 Ok(Reconciled::Found(whole)) => return Box::pin(self.whole(*whole)).await,
@@ -157,8 +157,9 @@ where
         }
         let request = self.prepare(attempt.request);
         let most = self.policy.response_bytes_max;
+        let buffer = &self.gate.buffer;
         // Pinned here: passed by value it would lie in this future once for every function that it goes through.
-        let exchange = std::pin::pin!(exchange(attempt.inner, request, most));
+        let exchange = std::pin::pin!(exchange(attempt.inner, request, most, buffer));
         match self.holding.during(exchange).await {
             Ok(Exchanged::Whole(whole)) => self.whole(*whole).await,
             Ok(Exchanged::Long(long)) => {

@@ -10,6 +10,7 @@ use oncegate::problem::PROBLEM_BASE;
 use oncegate::{Dialect, Engine, Policy};
 
 use crate::answer::Answers;
+use crate::budget::BufferBudget;
 use crate::executions::{Drained, Executions};
 use crate::layer::{OncegateLayer, Policies};
 use crate::observer::{Observer, Unobserved};
@@ -38,6 +39,8 @@ pub struct Settings {
     /// Who verifies tokens, where a policy's scope is a claim (`jwt:`). Without one, every request with a token is
     /// refused there.
     pub token_verifier: Option<Arc<dyn TokenVerifier>>,
+    /// How much memory held bodies may take in all.
+    pub buffer: BufferBudget,
     /// Who is told of every decision.
     pub observer: Arc<dyn Observer>,
 }
@@ -50,6 +53,7 @@ impl Default for Settings {
             dialect: Dialect::Problem,
             spool: Spool::default(),
             token_verifier: None,
+            buffer: BufferBudget::default(),
             observer: Arc::new(Unobserved),
         }
     }
@@ -65,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) answers: Answers,
     pub(crate) spool: Spool,
     pub(crate) token_verifier: Option<Arc<dyn TokenVerifier>>,
+    pub(crate) buffer: BufferBudget,
     pub(crate) waiting: Waiting,
 }
 
@@ -92,6 +97,7 @@ impl Oncegate {
             dialect,
             spool,
             token_verifier,
+            buffer,
             observer,
         } = settings;
         let answers = Answers {
@@ -109,6 +115,7 @@ impl Oncegate {
                 answers,
                 spool,
                 token_verifier,
+                buffer,
                 waiting,
             })),
         }

@@ -7,6 +7,7 @@
 
 mod answer;
 mod body;
+mod budget;
 mod claiming;
 mod exchange;
 mod execution;
@@ -34,6 +35,7 @@ mod upload;
 mod waiting;
 
 pub use body::{Body, BoxError};
+pub use budget::{BUFFER_BYTES_TOTAL_MAX, BufferBudget};
 pub use executions::{Drained, EXECUTIONS_MAX};
 pub use failure::{Failure, Keyed};
 pub use gate::{Oncegate, Settings};

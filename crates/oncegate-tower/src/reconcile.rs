@@ -12,6 +12,7 @@ use oncegate::scope::{ScopeRules, ScopeSource};
 use tokio::time::sleep;
 
 use crate::body::Body;
+use crate::budget::BufferBudget;
 use crate::exchange::{Exchanged, Whole, exchange};
 use crate::inner::Inner;
 
@@ -72,11 +73,16 @@ impl Question {
 
     /// Asks, and asks again if nothing was found: the execution may just be ending. `inner` is ready, and is ready
     /// again if it is to execute: two at once could wait for each other's place.
-    pub(crate) async fn ask<S: Inner>(self, inner: &mut S, response_bytes_max: u64) -> Reconciled {
+    pub(crate) async fn ask<S: Inner>(
+        self,
+        inner: &mut S,
+        response_bytes_max: u64,
+        buffer: &BufferBudget,
+    ) -> Reconciled {
         for look in 1..=LOOKS {
             let next = inner.clone();
             let ready = std::mem::replace(inner, next);
-            match exchange(ready, self.request(), response_bytes_max).await {
+            match exchange(ready, self.request(), response_bytes_max, buffer).await {
                 Exchanged::Whole(mut whole) if whole.parts.status.is_success() => {
                     whole.parts.status = self.status;
                     return Reconciled::Found(whole);

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::future::{Either, select};
+use futures_util::future::{BoxFuture, Either, select};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use oncegate::engine::BeginRequest;
@@ -20,6 +20,8 @@ use tower_service::Service;
 
 use crate::answer::{Asked, Refusal};
 use crate::body::{Body, declared_length};
+use crate::budget::NoRoom;
+use crate::claiming;
 use crate::execution::{self, Attempt, Told};
 use crate::failure::Failure;
 use crate::gate::Gate;
@@ -28,7 +30,7 @@ use crate::layer::Policies;
 use crate::pages;
 use crate::route::{Keyed, Route};
 use crate::status::{self, Became, Status};
-use crate::upload::{self, Uploaded};
+use crate::upload::{self, Looks, Uploaded};
 use crate::waiting::Place;
 
 /// A service with idempotency keys. Its error is the inner service's own: whatever we have to say is an answer.
@@ -149,26 +151,37 @@ where
         about,
     } = *keyed;
     let fingerprinter = gate.engine.fingerprinter(&parts, &policy.fingerprint);
+    let looks = LooksAt {
+        gate: &gate,
+        policy: &policy,
+        id,
+    };
     // A caller that waits to be told to go on is not told so for nothing.
     if parts.headers.contains_key(header::EXPECT)
-        && let Err(problem) = look_before_spooling(&gate, &policy, id).await
+        && let Err(problem) = looks.before_spool().await
     {
         return Ok(gate.answers.refuse(&asked, &Refusal::new(problem)));
     }
-    let before_spool = Box::pin(look_before_spooling(&gate, &policy, id));
     let uploaded = upload::take_in(
         body,
         declared_length(&parts.headers),
         fingerprinter,
         &policy,
-        &gate.spool,
-        before_spool,
+        (&gate.buffer, &gate.spool),
+        &looks,
     );
     let Uploaded { body, fingerprint } = match uploaded.await {
         Ok(uploaded) => uploaded,
         Err(problem) => return Ok(gate.answers.refuse(&asked, &Refusal::new(problem))),
     };
     let begin = BeginRequest::new(id, fingerprint, about);
+    let Some(body) = body else {
+        let answer = match claiming::judge(&gate, &begin, &policy).await {
+            Ok(verdict) => judged(&gate, &asked, &policy, &verdict),
+            Err(refusal) => gate.answers.refuse(&asked, &refusal),
+        };
+        return Ok(answer);
+    };
     let request = Request::from_parts(parts, body);
     let attempt = Attempt {
         inner,
@@ -273,7 +286,10 @@ impl Turn {
 /// What stands under the key, as the caller sees it.
 fn judged(gate: &Gate, asked: &Asked, policy: &Policy, verdict: &Verdict) -> Response<Body> {
     let refusal = match verdict {
-        Verdict::Replay(replay) => return gate.answers.replay(asked, replay),
+        Verdict::Replay(replay) => match gate.buffer.hold_answer(replay.response.body.clone()) {
+            Ok(body) => return gate.answers.replay(asked, replay, body),
+            Err(NoRoom) => Refusal::of(ProblemKind::Overloaded),
+        },
         Verdict::InFlight(seen) => Refusal::in_flight(*seen),
         Verdict::Unknown(seen) => Refusal::outcome_unknown(*seen),
         Verdict::Mismatch => {
@@ -294,18 +310,47 @@ fn unknown(gate: &Gate, asked: &Asked, kind: ProblemKind) -> Response<Body> {
     )
 }
 
-/// A large body is not taken in for a key that has expired, or while the store is down.
-async fn look_before_spooling(gate: &Gate, policy: &Policy, id: RecordId) -> Result<(), Problem> {
-    let looked = timeout(policy.store_timeout, gate.engine.look(id)).await;
-    match looked {
-        Ok(Ok(seen)) => match seen.value.map(|record| record.phase(seen.at)) {
-            Some(Phase::Expired) => Err(Problem::new(ProblemKind::KeyExpired)),
-            Some(Phase::InFlight | Phase::Unknown | Phase::Completed) | None => Ok(()),
-        },
-        Ok(Err(_)) | Err(_) => match policy.store_down {
-            StoreDown::Refuse => Err(Problem::new(ProblemKind::StoreUnavailable)),
-            StoreDown::Execute => Ok(()),
-        },
+/// Looks at the record of a request whose body is on its way.
+struct LooksAt<'a> {
+    gate: &'a Gate,
+    policy: &'a Policy,
+    id: RecordId,
+}
+
+impl LooksAt<'_> {
+    /// Where the record stands; nothing if there is none, or the store is down and the policy does not mind.
+    async fn phase(&self) -> Result<Option<Phase>, Problem> {
+        let looking = self.gate.engine.look(self.id);
+        match timeout(self.policy.store_timeout, looking).await {
+            Ok(Ok(seen)) => Ok(seen.value.map(|record| record.phase(seen.at))),
+            Ok(Err(_)) | Err(_) => match self.policy.store_down {
+                StoreDown::Refuse => Err(Problem::new(ProblemKind::StoreUnavailable)),
+                StoreDown::Execute => Ok(None),
+            },
+        }
+    }
+}
+
+impl Looks for LooksAt<'_> {
+    /// A large body is not taken in for a key that has expired, or while the store is down.
+    fn before_spool(&self) -> BoxFuture<'_, Result<(), Problem>> {
+        Box::pin(async {
+            match self.phase().await? {
+                Some(Phase::Expired) => Err(Problem::new(ProblemKind::KeyExpired)),
+                Some(Phase::InFlight | Phase::Unknown | Phase::Completed) | None => Ok(()),
+            }
+        })
+    }
+
+    /// Load is shed where a record would be created; what stands there already is still told.
+    fn without_room(&self) -> BoxFuture<'_, Result<(), Problem>> {
+        Box::pin(async {
+            match self.phase().await? {
+                Some(Phase::Expired) => Err(Problem::new(ProblemKind::KeyExpired)),
+                Some(Phase::InFlight | Phase::Unknown | Phase::Completed) => Ok(()),
+                None => Err(Problem::new(ProblemKind::Overloaded)),
+            }
+        })
     }
 }
 
