@@ -13,6 +13,7 @@ pub mod command;
 pub mod config;
 mod config_check;
 mod demo;
+mod descriptors;
 mod keys;
 pub mod live;
 mod logging;

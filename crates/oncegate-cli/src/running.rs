@@ -12,7 +12,7 @@ use http::HeaderValue;
 use oncegate::store::{Inspect, StoreError};
 use oncegate::{Engine, Store};
 use oncegate_stores::OpenError;
-use oncegate_tower::{Drained, Oncegate, Policies, Settings};
+use oncegate_tower::{BufferBudget, Drained, Oncegate, Policies, Settings, Spool};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -95,6 +95,8 @@ impl Running {
             .iter()
             .filter_map(|origin| HeaderValue::try_from(origin).ok())
             .collect();
+        settings.buffer = BufferBudget::new(config.buffer_bytes_total_max);
+        settings.spool = Spool::new(std::env::temp_dir(), config.spool_bytes_max);
         let oncegate = Oncegate::with(engine, settings);
         let tls = config
             .tls
@@ -134,7 +136,7 @@ impl Running {
             // The executions have `drain_timeout`; those that are given up then still have an answer to send.
             drain_timeout: config.drain_timeout + LAST_ANSWERS_TIMEOUT,
             tls,
-            ..ServerSettings::default()
+            ..config.server.clone()
         };
         for listener in listeners {
             running.spawn_server(listener, service.clone(), settings.clone());
@@ -303,8 +305,9 @@ fn forward_settings(config: &Config, tls: Option<UpstreamTls>) -> ForwardSetting
             head_timeout,
             ..PoolSettings::default()
         },
+        tunnels_max: config.tunnels_max,
+        tunnel_idle_timeout: config.tunnel_idle_timeout,
         tls,
-        ..ForwardSettings::default()
     }
 }
 

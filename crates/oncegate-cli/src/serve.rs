@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::command::Failed;
 use crate::config::{Config, Environment, ServeArgs};
+use crate::descriptors;
 use crate::logging;
 use crate::reload::reload;
 use crate::running::Running;
@@ -31,6 +32,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     }
     let _logging = logging::start(environment.get("ONCEGATE_LOG"));
     for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    if let Some(warning) = descriptors::raise(&config) {
         tracing::warn!("{warning}");
     }
     let mut signals = Signals::listen()?;

@@ -5,6 +5,7 @@
 //! before the inner service is called, and the outcome is durable before the caller is told.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
@@ -157,10 +158,13 @@ where
         }
         let request = self.prepare(attempt.request);
         let most = self.policy.response_bytes_max;
-        let buffer = &self.gate.buffer;
-        // Pinned here: passed by value it would lie in this future once for every function that it goes through.
-        let exchange = std::pin::pin!(exchange(attempt.inner, request, most, buffer));
-        match self.holding.during(exchange).await {
+        let exchanged = {
+            let buffer = &self.gate.buffer;
+            // Pinned here: passed by value it would lie in this future once for every function it goes through.
+            let exchange = pin!(exchange(attempt.inner, request, most, buffer));
+            self.holding.during(exchange).await
+        };
+        match exchanged {
             Ok(Exchanged::Whole(whole)) => self.whole(*whole).await,
             Ok(Exchanged::Long(long)) => {
                 let class = self.class(&long.parts.status, &long.parts.headers);

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oncegate::Policy;
-use oncegate_tower::{JWT_LEEWAY, JwtKeys};
+use oncegate_tower::{BUFFER_BYTES_TOTAL_MAX, JWT_LEEWAY, JwtKeys, SPOOL_BYTES_MAX};
 
 use super::profile::Profile;
 use super::secret::Secret;
 use super::setting::{Access, Place, Setting};
 use super::settings::settings_at;
 use super::value::Value;
-use crate::proxy::{Identity, Trust, Upstream};
+use crate::proxy::{ForwardSettings, Identity, ServerSettings, Trust, Upstream};
 use crate::routes::{Route, Routes};
 
 /// Everything that `oncegate serve` has to know.
@@ -67,6 +67,16 @@ pub struct Config {
     pub upstream_client_key_file: Option<PathBuf>,
     /// Whom an upstream behind `https` is vouched for by; none for other upstreams.
     pub upstream_trust: Option<Trust>,
+    /// The limits on clients.
+    pub server: ServerSettings,
+    /// How many upgraded connections and CONNECTs may be open.
+    pub tunnels_max: usize,
+    /// How long one of them may carry nothing.
+    pub tunnel_idle_timeout: Duration,
+    /// How much memory held bodies may take in all.
+    pub buffer_bytes_total_max: u64,
+    /// How much disk spooled request bodies may take in all.
+    pub spool_bytes_max: u64,
     /// How long executions may take to end at shutdown.
     pub drain_timeout: Duration,
     /// The policies: one for each route, and the defaults.
@@ -151,6 +161,11 @@ impl Default for Config {
             upstream_client_cert_file: None,
             upstream_client_key_file: None,
             upstream_trust: None,
+            server: ServerSettings::default(),
+            tunnels_max: ForwardSettings::default().tunnels_max,
+            tunnel_idle_timeout: ForwardSettings::default().tunnel_idle_timeout,
+            buffer_bytes_total_max: BUFFER_BYTES_TOTAL_MAX,
+            spool_bytes_max: SPOOL_BYTES_MAX,
             drain_timeout: Duration::from_secs(30),
             routes: Arc::default(),
             warnings: Vec::new(),

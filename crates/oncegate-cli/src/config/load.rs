@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use oncegate::Policy;
+use oncegate_tower::BufferBudget;
 
 use super::args::{Environment, ServeArgs};
 use super::check::{Origins, finish};
@@ -20,6 +21,7 @@ use super::secret::{Secret, SecretError};
 use super::setting::{Access, Given, Match, PolicyDraft};
 use super::tls;
 use super::tokens::{self, Tokens};
+use super::units::show_size;
 use super::warnings::warnings;
 use crate::routes::{Route, Routes};
 
@@ -167,6 +169,7 @@ impl Loading {
             self.report([setting], finding);
         }
         let tokens = self.tokens();
+        self.bodies_fit();
         if let Some(error) = ConfigError::of(self.findings) {
             return Err(error);
         }
@@ -175,6 +178,38 @@ impl Loading {
         self.config.warnings.extend(tokens.warnings);
         self.config.jwt_keys = tokens.keys;
         Ok(self.config)
+    }
+
+    /// A body that may be held by itself must not be too large for all that is held together.
+    fn bodies_fit(&mut self) {
+        let total = self.config.buffer_bytes_total_max;
+        let requests_max = BufferBudget::new(total).requests_max();
+        let largest = self
+            .config
+            .routes
+            .policies()
+            .fold((0, 0), |(body, answer), policy| {
+                let Policy {
+                    buffer_bytes_max,
+                    response_bytes_max,
+                    ..
+                } = *policy;
+                (body.max(buffer_bytes_max), answer.max(response_bytes_max))
+            });
+        let clashes = [
+            ("buffer_bytes_max", largest.0, requests_max),
+            ("response_bytes_max", largest.1, total),
+        ];
+        for (name, largest, most) in clashes {
+            if largest > most {
+                let (largest, total) = (show_size(largest), show_size(total));
+                let finding = Finding::new(format!(
+                    "`{name}` ({largest}) does not fit into `buffer_bytes_total_max` ({total})"
+                ));
+                let help = "requests have three quarters of it, answers all";
+                self.report(["buffer_bytes_total_max", name], finding.with_help(help));
+            }
+        }
     }
 
     /// Reads the secret, and says whether everybody else can as well.

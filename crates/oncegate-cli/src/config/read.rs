@@ -116,6 +116,13 @@ pub(super) fn count(value: &Value, bounds: RangeInclusive<u16>) -> Read<usize> {
     usize::try_from(number).map_err(|_| Refusal::new("a count cannot be negative"))
 }
 
+/// A count that may be large.
+pub(super) fn number(value: &Value, bounds: RangeInclusive<u32>) -> Read<usize> {
+    let (min, max) = (i64::from(*bounds.start()), i64::from(*bounds.end()));
+    let number = within(integer(value)?, min..=max, i64::to_string)?;
+    usize::try_from(number).map_err(|_| Refusal::new("a count cannot be negative"))
+}
+
 pub(super) fn status(value: &Value, bounds: RangeInclusive<u16>) -> Read<StatusCode> {
     let number = count(value, bounds)?;
     let status = u16::try_from(number)

@@ -16,6 +16,7 @@ use super::value::{Shape, Value};
 
 mod execution;
 mod keys;
+mod limits;
 mod server;
 mod tls;
 mod tokens;
@@ -26,6 +27,7 @@ pub(super) fn settings() -> impl Iterator<Item = &'static Setting> {
         &server::SERVER[..],
         &tls::TLS,
         &tokens::TOKENS,
+        &limits::LIMITS,
         &ROUTE,
         &keys::KEYS,
         &execution::EXECUTION,

@@ -47,6 +47,8 @@ pub struct ForwardSettings {
     pub tunnels_max: usize,
     /// What an upstream behind `https` is spoken to with; without it, none of its certificates is trusted.
     pub tls: Option<UpstreamTls>,
+    /// How long one of them may carry nothing in either direction.
+    pub tunnel_idle_timeout: Duration,
 }
 
 /// The answer to one forwarded request. It is always there.
@@ -67,6 +69,7 @@ impl Default for ForwardSettings {
             pool: PoolSettings::default(),
             tunnels_max: 1024,
             tls: None,
+            tunnel_idle_timeout: Duration::from_secs(60 * 60),
         }
     }
 }
@@ -77,7 +80,7 @@ impl Forward {
     pub fn new(upstream: Upstream, settings: ForwardSettings) -> Self {
         Self {
             pool: Arc::new(Pool::new(upstream, settings.pool, settings.tls)),
-            tunnels: Tunnels::new(settings.tunnels_max),
+            tunnels: Tunnels::new(settings.tunnels_max, settings.tunnel_idle_timeout),
         }
     }
 

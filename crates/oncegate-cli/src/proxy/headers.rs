@@ -16,8 +16,8 @@ use http::{Method, Version, request, response};
 use http_body::Body;
 use oncegate::response::is_always_kept;
 
-use super::tls::OverTls;
 use super::shape::remove_look_alikes;
+use super::tls::OverTls;
 use super::upstream::Protocol;
 
 /// The peer of the connection that a request came on; the server puts it into the request's extensions.

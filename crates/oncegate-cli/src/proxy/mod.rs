@@ -38,9 +38,9 @@ mod pool;
 mod recast;
 mod server;
 mod server_body;
+mod shape;
 mod tls;
 mod transport;
-mod shape;
 mod tunnel;
 mod upstream;
 

@@ -35,12 +35,12 @@ use super::activity::{Activity, Expiry, OpenRequest, Patience, WatchedStream};
 use super::answer::{BoxError, chain};
 use super::headers::PeerAddr;
 use super::server_body::ServerBody;
+use super::shape::is_plain;
 use super::tls::{OverTls, ServerTls};
 use super::transport::Transport;
-use super::shape::is_plain;
 
 /// The limits on clients.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ServerSettings {
     /// How many connections may be open.
     pub connections_max: usize,

@@ -82,6 +82,15 @@ pub struct ServerTls {
     handshake_timeout: Duration,
 }
 
+impl PartialEq for ServerTls {
+    /// Whether an exchange of one is an exchange of the other.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.current, &other.current)
+    }
+}
+
+impl Eq for ServerTls {}
+
 /// TLS for the connections to the upstream. A clone is the same.
 #[derive(Clone)]
 pub struct UpstreamTls {

@@ -54,6 +54,18 @@ fn settings_that_are_wrong_together_are_reported_with_both_values() {
 }
 
 #[test]
+fn a_body_that_could_never_be_held_is_reported() {
+    check(
+        "buffer_bytes_total_max = '8MiB'\n[defaults]\nbuffer_bytes_max = '7MiB'",
+        &[],
+        &[],
+        &[
+            "oncegate.toml:1: `buffer_bytes_max` (7MiB) does not fit into `buffer_bytes_total_max` (8MiB)",
+        ],
+    );
+}
+
+#[test]
 fn what_a_route_inherits_is_not_reported_again() {
     let file = "[[route]]\nmatch = '/a'\nlease = '2s'\n[[route]]\nmatch = '/b'\n\
                 [defaults]\nstore_timeout = '31s'\nwait_timeout = '1m'";

@@ -231,6 +231,18 @@ impl Proxy {
         self.only_key().await["state"].as_str().unwrap().to_owned()
     }
 
+    /// How much memory it holds.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        // `setpriv` becomes the program that it starts: it is the same process.
+        let id = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kib = line
+            .and_then(|line| line.split_whitespace().nth(1))
+            .unwrap();
+        kib.parse::<u64>().unwrap() * 1024
+    }
+
     /// What it logged so far.
     pub(crate) fn logged(&self) -> String {
         self.log.lock().clone()

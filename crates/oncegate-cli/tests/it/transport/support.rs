@@ -183,9 +183,12 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn start(origin: &Origin, settings: ServerSettings) -> Self {
+        Self::start_with(origin.forward(), settings).await
+    }
+
+    pub(crate) async fn start_with(forward: Forward, settings: ServerSettings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let forward = origin.forward();
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { stopped.await.unwrap_or(()) };
         let ended = tokio::spawn(serve(listener, forward.clone(), settings, shutdown));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oncegate_cli::proxy::{Drained, ServerSettings};
+use oncegate_cli::proxy::{Drained, ForwardSettings, ServerSettings};
 use tokio::io::AsyncWriteExt;
 
 use super::support::{Origin, Proxy, Wire, within};
@@ -121,4 +121,18 @@ async fn connect_opens_a_tunnel_when_the_upstream_agrees() {
     wire.write("HTTP/1.1 200 OK\r\n\r\n").await;
     assert!(client.read_head().await.starts_with("HTTP/1.1 200 "));
     echo(&mut client, &mut wire).await;
+}
+
+/// Two ends that are both gone without a word would hold a place for ever.
+#[tokio::test]
+async fn a_tunnel_that_carries_nothing_is_ended_after_its_idle_timeout() {
+    let origin = Origin::bind().await;
+    let settings = ForwardSettings {
+        tunnel_idle_timeout: Duration::from_millis(50),
+        ..ForwardSettings::default()
+    };
+    let proxy = Proxy::start_with(origin.forward_with(settings), ServerSettings::default()).await;
+    let (mut client, mut wire) = switched(&origin, &proxy).await;
+    assert_eq!(client.read_to_end().await.unwrap(), "");
+    assert_eq!(wire.read_to_end().await.unwrap(), "");
 }
