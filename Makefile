@@ -4,10 +4,10 @@ SHELL := /bin/bash
 CARGO ?= cargo
 step = @echo "== $(1)"
 
-.PHONY: help setup test check fmt clippy direction tests docs examples demo clean
+.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 test: setup check ## install what is missing, then everything that must pass
 
@@ -45,6 +45,22 @@ examples: ## the examples
 
 demo: ## see a duplicate payment prevented
 	@$(CARGO) run --locked --quiet -p oncegate-cli -- demo
+
+bench-setup: ## install what `make bench` measures against
+	$(call step,bench-setup)
+	@.ci/bench-setup
+
+BENCH_RUN = --reps $(or $(REPS),3) $(if $(QUICK),--quick) $(if $(UPDATE),--update docs/performance.md) $(ARGS)
+bench: ## Oncegate beside its peers, all measured in one run (REPS=5, QUICK=1, UPDATE=1 for the paper)
+	$(call step,bench)
+	@$(CARGO) build --release --locked --quiet -p oncegate-cli
+	@$(CARGO) build --release --locked --quiet --ignore-rust-version --manifest-path bench/Cargo.toml
+	@BENCH_COMMAND="make bench $(MAKEOVERRIDES)" bench/target/release/oncegate-bench run $(BENCH_RUN)
+
+bench-check: ## the lints and tests of the bench itself
+	$(call step,bench-check)
+	@cd bench && $(CARGO) fmt --check && $(CARGO) clippy --all-targets --locked --ignore-rust-version -- -D warnings
+	@cd bench && $(CARGO) test --locked --quiet --ignore-rust-version
 
 clean: ## forget what was built
 	@$(CARGO) clean

@@ -1,0 +1,132 @@
+//! The bench: everything that `docs/performance.md` says, measured in one run.
+//!
+//! One program in several roles: `run` is the driver; `load` loads a server that runs already; the others are servers
+//! that the driver starts from this same executable.
+
+mod budget;
+mod cell;
+mod load;
+mod machine;
+mod measure;
+mod paper;
+mod peers;
+mod process;
+mod report;
+mod results;
+mod roles;
+mod run;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::cell::Load;
+use crate::load::{Body, Generator, Keys, Mark};
+use crate::roles::{layered, origin, proxy};
+
+/// Oncegate beside its peers.
+#[derive(Debug, Parser)]
+enum Role {
+    /// Measure everything and print the tables.
+    Run(run::Arguments),
+    /// Load a server that runs already, for a profiler to look at.
+    Load {
+        /// Where it listens.
+        #[arg(long)]
+        address: SocketAddr,
+        /// What the requests ask for.
+        #[arg(long, value_enum)]
+        load: Load,
+        /// How many connections.
+        #[arg(long, default_value_t = 32)]
+        connections: usize,
+        /// For how long.
+        #[arg(long, default_value_t = 10.0)]
+        seconds: f64,
+        /// Send 100 KB instead of 59 bytes.
+        #[arg(long)]
+        large: bool,
+    },
+    /// The bare origin.
+    Origin {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// The bare hyper proxy.
+    Proxy {
+        #[arg(long)]
+        listen: SocketAddr,
+        #[arg(long)]
+        upstream: SocketAddr,
+    },
+    /// An axum handler under a layer.
+    Layered {
+        #[arg(long)]
+        listen: SocketAddr,
+        #[arg(long, value_enum)]
+        layer: layered::Layer,
+    },
+}
+
+fn main() -> ExitCode {
+    match play(Role::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn play(role: Role) -> Result<()> {
+    match role {
+        Role::Run(arguments) => run::run(&arguments),
+        Role::Load {
+            address,
+            load,
+            connections,
+            seconds,
+            large,
+        } => load_alone(
+            address,
+            load,
+            connections,
+            Duration::from_secs_f64(seconds),
+            large,
+        ),
+        Role::Origin { listen } => origin::run(listen),
+        Role::Proxy { listen, upstream } => proxy::run(listen, upstream),
+        Role::Layered { listen, layer } => layered::run(listen, layer),
+    }
+}
+
+fn load_alone(
+    address: SocketAddr,
+    load: Load,
+    connections: usize,
+    time: Duration,
+    large: bool,
+) -> Result<()> {
+    let keys = match load {
+        Load::Fresh => Keys::Fresh,
+        Load::Replay => Keys::Known(REPLAYED_KEYS),
+        Load::Unkeyed => Keys::Absent,
+    };
+    let body = if large { Body::Large } else { Body::Small };
+    let mut generator = Generator::open(address, connections, body, keys, Mark::Any)?;
+    if load == Load::Replay {
+        generator.closed_loop(time, REPLAYED_KEYS)?;
+    }
+    let start = Instant::now();
+    let answered = generator.closed_loop(time, u64::MAX)?;
+    println!(
+        "{answered} requests in {:.2} s",
+        start.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+const REPLAYED_KEYS: u64 = 1_000;

@@ -1,0 +1,26 @@
+//! Oncegate as it comes: default configuration, logging on, one store or another.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::{Stage, Started, own};
+use crate::process::free_address;
+
+pub fn start(stage: &Stage, store: &str) -> Result<Started> {
+    let (upstream, origin) = own::upstream(stage)?;
+    let address = free_address()?;
+    let mut command = Command::new(&stage.oncegate);
+    command
+        .args(["serve", "--admin", "off", "--store", store])
+        .args(["--listen", &address.to_string()])
+        .args(["--upstream", &format!("http://{upstream}")])
+        .current_dir(&stage.folder);
+    Ok(Started {
+        address,
+        under_test: stage.under_test(command, address, "oncegate.log")?,
+        beside: None,
+        counter: upstream,
+        origin: Some(origin),
+    })
+}
