@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 step = @echo "== $(1)"
 
-.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check clean
+.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -15,7 +15,7 @@ setup: ## install the programs that the tests use and this machine lacks
 	$(call step,setup)
 	@.ci/setup
 
-check: fmt clippy direction tests docs examples ## everything that must pass, without installing
+check: fmt clippy direction tests docs examples bench-micro ## everything that must pass, without installing
 
 fmt: ## formatting
 	$(call step,fmt)
@@ -61,6 +61,13 @@ bench-check: ## the lints and tests of the bench itself
 	$(call step,bench-check)
 	@cd bench && $(CARGO) fmt --check && $(CARGO) clippy --all-targets --locked --ignore-rust-version -- -D warnings
 	@cd bench && $(CARGO) test --locked --quiet --ignore-rust-version
+
+MICRO = --release --locked --quiet --manifest-path bench/micro/Cargo.toml
+bench-micro: ## what a request costs in instructions, held to the record (UPDATE=1 renews it)
+	$(call step,bench-micro)
+	@$(CARGO) fmt --check --manifest-path bench/micro/Cargo.toml
+	@$(CARGO) test $(MICRO)
+	@$(CARGO) run $(MICRO) -- gate $(if $(UPDATE),--update)
 
 clean: ## forget what was built
 	@$(CARGO) clean
