@@ -34,6 +34,26 @@ impl Config {
     pub fn load(args: &ServeArgs, environment: &Environment) -> Result<Self, ConfigError> {
         let mut findings = Vec::new();
         let file = read_file(args, environment, &mut findings);
+        Self::put_together(file, args, environment, findings)
+    }
+
+    /// What a file with this text makes of the built-in configuration. Errors call the file `name`.
+    ///
+    /// # Errors
+    /// All that is wrong, with its place and what to do.
+    pub fn from_text(name: &str, text: String) -> Result<Self, ConfigError> {
+        let mut findings = Vec::new();
+        let file = FileSettings::read(name, text, &mut findings);
+        let (args, environment) = (ServeArgs::default(), Environment::default());
+        Self::put_together(file, &args, &environment, findings)
+    }
+
+    fn put_together(
+        file: FileSettings,
+        args: &ServeArgs,
+        environment: &Environment,
+        mut findings: Vec<Finding>,
+    ) -> Result<Self, ConfigError> {
         // Later ones win, and a setting is never one of both the server and a policy.
         let mut given = file.given;
         given.extend(from_environment(environment, &mut findings));

@@ -1,0 +1,4 @@
+//! Every input in the corpora, replayed by `cargo test`.
+
+#[cfg(test)]
+mod corpora;
