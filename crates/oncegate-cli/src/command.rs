@@ -1,4 +1,4 @@
-//! The subcommands, and what they have in common: an error with an exit code.
+//! The command line, its subcommands, and what they have in common: an error with an exit code.
 
 use std::error::Error;
 use std::fmt;
@@ -9,7 +9,16 @@ use clap::Subcommand;
 
 use crate::config::ConfigError;
 use crate::running::StartError;
-use crate::{config_check, demo, keys, serve};
+use crate::{completions, config_check, demo, keys, man, serve};
+
+/// Idempotency keys for any HTTP API: a request that is sent twice is executed once.
+#[derive(Debug, clap::Parser)]
+#[command(name = "oncegate", version, max_term_width = 100)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
 
 /// What `oncegate` can do.
 #[derive(Debug, Subcommand)]
@@ -22,6 +31,11 @@ pub enum Command {
     Keys(keys::Arguments),
     /// Work with the configuration
     Config(config_check::Arguments),
+    /// Print what a shell needs to complete this command line
+    Completions(completions::Arguments),
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man(man::Arguments),
 }
 
 impl Command {
@@ -35,6 +49,8 @@ impl Command {
             Self::Demo(arguments) => demo::run(arguments).await,
             Self::Keys(arguments) => keys::run(arguments).await,
             Self::Config(arguments) => config_check::run(arguments),
+            Self::Completions(arguments) => completions::run(&arguments),
+            Self::Man(arguments) => man::run(&arguments),
         }
     }
 }

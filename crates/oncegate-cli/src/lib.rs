@@ -10,6 +10,7 @@
 
 pub mod admin;
 pub mod command;
+mod completions;
 pub mod config;
 mod config_check;
 mod demo;
@@ -17,7 +18,9 @@ mod descriptors;
 mod keys;
 pub mod live;
 mod logging;
+mod man;
 pub mod metrics;
+mod notify;
 pub mod proxy;
 mod reload;
 pub mod routes;

@@ -3,21 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use oncegate_cli::command::{Command, Failed};
+use oncegate_cli::command::{CommandLine, Failed};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Idempotency keys for any HTTP API: a request that is sent twice is executed once.
-#[derive(Debug, Parser)]
-#[command(name = "oncegate", version, max_term_width = 100)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match CommandLine::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             let help = !error.use_stderr();

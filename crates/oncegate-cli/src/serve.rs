@@ -9,6 +9,7 @@ use crate::command::Failed;
 use crate::config::{Config, Environment, ServeArgs};
 use crate::descriptors;
 use crate::logging;
+use crate::notify;
 use crate::reload::reload;
 use crate::running::Running;
 
@@ -40,6 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let mut signals = Signals::listen()?;
     let mut running = Running::start(&config).await?;
     announce(&config, &running);
+    notify::ready();
     let signal = loop {
         match signals.next().await {
             Signal::Reload => {
@@ -53,6 +55,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         }
     };
     tracing::info!(signal, drain_timeout = ?config.drain_timeout, "draining");
+    notify::stopping(config.drain_timeout);
     tokio::select! {
         drained = running.stop() => match drained {
             Drained::Finished => tracing::info!("stopped; every execution came to its end"),

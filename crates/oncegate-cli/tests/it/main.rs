@@ -37,6 +37,8 @@ mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod passing;
 #[cfg(test)]
 mod profiles;
