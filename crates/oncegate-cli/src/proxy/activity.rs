@@ -16,7 +16,7 @@ use futures_util::task::AtomicWaker;
 use http::Version;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::transport::Transport;
 
@@ -57,6 +57,15 @@ pub(super) struct OpenRequest {
 pub(super) struct WatchedStream {
     stream: Transport,
     activity: Arc<Activity>,
+    lingering: Option<Lingering>,
+}
+
+/// Our side has ended; what still comes is read and dropped for a while. Closed at once, the socket would answer it
+/// with a reset, and a reset takes the refusal with it that the client has not read yet.
+#[derive(Debug)]
+struct Lingering {
+    until: Pin<Box<Sleep>>,
+    bytes_left: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +83,8 @@ struct State {
     blocked_since: Option<Instant>,
     /// A close must not look like the end of a body.
     reset_at_end: bool,
+    /// A body was answered before it was read to its end: the client may still be writing.
+    lingers: bool,
 }
 
 impl Activity {
@@ -86,6 +97,7 @@ impl Activity {
             head_since: None,
             blocked_since: None,
             reset_at_end: false,
+            lingers: false,
         };
         Self {
             state: Mutex::new(state),
@@ -113,6 +125,11 @@ impl Activity {
         OpenRequest {
             activity: Arc::clone(self),
         }
+    }
+
+    /// A request's body is left unread: the connection must not be closed in the client's face.
+    pub(super) fn note_unread(&self) {
+        self.state.lock().lingers = true;
     }
 
     /// The connection was asked to end; from now on it is late.
@@ -178,7 +195,11 @@ impl Drop for OpenRequest {
 
 impl WatchedStream {
     pub(super) fn new(stream: Transport, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
+        Self {
+            stream,
+            activity,
+            lingering: None,
+        }
     }
 }
 
@@ -246,11 +267,44 @@ impl AsyncWrite for WatchedStream {
         if self.activity.state.lock().reset_at_end {
             return Poll::Ready(Ok(()));
         }
-        let closed = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.activity.note_write(closed.is_pending());
-        closed
+        let this = &mut *self;
+        let Some(lingering) = &mut this.lingering else {
+            let closed = Pin::new(&mut this.stream).poll_shutdown(cx);
+            this.activity.note_write(closed.is_pending());
+            ready!(closed)?;
+            if !this.activity.state.lock().lingers {
+                return Poll::Ready(Ok(()));
+            }
+            this.lingering = Some(Lingering {
+                until: Box::pin(sleep(LINGER_TIMEOUT)),
+                bytes_left: LINGER_BYTES_MAX,
+            });
+            return self.poll_shutdown(cx);
+        };
+        lingering.poll_end(&mut this.stream, cx).map(Ok)
     }
 }
+
+impl Lingering {
+    /// Ready when the client has ended too, or was given enough.
+    fn poll_end(&mut self, stream: &mut Transport, cx: &mut Context<'_>) -> Poll<()> {
+        let mut dropped = [0; 8 * 1024];
+        while self.bytes_left > 0 && self.until.as_mut().poll(cx).is_pending() {
+            let mut buf = ReadBuf::new(&mut dropped);
+            let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf));
+            let length = buf.filled().len();
+            if read.is_err() || length == 0 {
+                return Poll::Ready(());
+            }
+            self.bytes_left = self.bytes_left.saturating_sub(length);
+        }
+        Poll::Ready(())
+    }
+}
+
+/// How long, and for how many bytes, a client is listened to that was answered in the middle of its body.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
+const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

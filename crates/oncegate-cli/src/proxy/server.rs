@@ -233,7 +233,8 @@ impl Server {
         let answers = service_fn(move |mut request: Request<Incoming>| {
             over_tls.map(|over_tls| request.extensions_mut().insert(over_tls));
             let open = opened.open_request(request.version());
-            let request = request.map(|body| ServerBody::new(body, body_idle_timeout));
+            let request =
+                request.map(|body| ServerBody::new(body, body_idle_timeout, Arc::clone(&opened)));
             answer(service.clone(), request, peer, open)
         });
         let mut connection = pin!(self.http.serve_connection_with_upgrades(io, answers));

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,10 +15,14 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
+use super::activity::Activity;
+
 /// A request's body that gives up on a client that has stalled.
 pub struct ServerBody {
     incoming: Incoming,
     idle_timeout: Duration,
+    /// Is told if the body is dropped before its end.
+    activity: Arc<Activity>,
     /// Runs while we wait for the client.
     idle: Option<Pin<Box<Sleep>>>,
 }
@@ -34,11 +39,20 @@ pub enum ServerBodyError {
 }
 
 impl ServerBody {
-    pub(super) fn new(incoming: Incoming, idle_timeout: Duration) -> Self {
+    pub(super) fn new(incoming: Incoming, idle_timeout: Duration, activity: Arc<Activity>) -> Self {
         Self {
             incoming,
             idle_timeout,
+            activity,
             idle: None,
+        }
+    }
+}
+
+impl Drop for ServerBody {
+    fn drop(&mut self) {
+        if !self.incoming.is_end_stream() {
+            self.activity.note_unread();
         }
     }
 }

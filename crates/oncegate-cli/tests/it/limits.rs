@@ -66,6 +66,29 @@ async fn a_spool_that_is_full_refuses_large_requests_until_uploads_end() {
     overload(&stage, setup, 520_000, false).await;
 }
 
+/// M-39: a client that writes to its end before it reads still gets to read its refusal. The connection was closed in
+/// its face, and the reset took the answer with it.
+#[tokio::test]
+async fn a_refusal_in_mid_upload_reaches_a_client_that_writes_on() {
+    let stage = Stage::new().await;
+    let proxy = stage.proxy().set("request_bytes_max=64KiB").start().await;
+    for number in 0..20 {
+        let mut wire = Wire::connect(proxy.listen).await.unwrap();
+        let request = pay(&format!("writes-on-{number}"));
+        wire.write(request.head("Transfer-Encoding: chunked\r\n"))
+            .await
+            .unwrap();
+        // More than both kernels hold.
+        let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x1_0000));
+        for _ in 0..200 {
+            wire.write(&chunk).await.unwrap();
+        }
+        let answer = Answer(within("a refusal", wire.read_answer()).await.unwrap());
+        answer.must_be_problem(413, "request-too-large", "no", "fix-request");
+    }
+    assert_eq!(stage.origin.book().len(), 0);
+}
+
 /// Two uploads of this size stop in the middle. Until they go, there is no room for another one.
 async fn overload(stage: &Stage, setup: Setup, upload_bytes: usize, small_too: bool) {
     let proxy = setup.start().await;
