@@ -93,14 +93,8 @@ pub fn idle(peer: Peer, stage: &Stage) -> Result<Idle> {
     let server = peer.start(stage)?;
     let started = server.under_test.memory()?;
     let mark = peer.mark(Load::Unkeyed);
-    let mut generator = Generator::open(
-        server.address,
-        IDLE_CONNECTIONS,
-        Body::Small,
-        Keys::Absent,
-        mark,
-    )?;
-    generator.once_each(IDLE_AT_ONCE)?;
+    let mut generator = Generator::open(server.address, 0, Body::Small, Keys::Absent, mark)?;
+    generator.open_more(server.address, IDLE_CONNECTIONS, Body::Small)?;
     Ok(Idle {
         started,
         connected: server.under_test.memory()?,
@@ -249,7 +243,6 @@ const REPLAYED_KEYS: u64 = 1_000;
 const STORING_TIME_MAX: Duration = Duration::from_secs(20);
 /// How many connections the idle figure is for.
 pub const IDLE_CONNECTIONS: usize = 10_000;
-const IDLE_AT_ONCE: usize = 32;
 const COUNTED_REQUESTS: u64 = 500;
 const COUNTED_CONNECTIONS: usize = 8;
 const COUNTING_TIME_MAX: Duration = Duration::from_secs(60);

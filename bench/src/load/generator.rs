@@ -104,28 +104,32 @@ impl Generator {
         Ok(self.sent - before)
     }
 
-    /// One request on each connection, at most `at_once` at a time.
-    pub fn once_each(&mut self, at_once: usize) -> Result<()> {
-        let mut next = 0;
-        let mut open = 0;
+    /// Opens more connections, in batches, and sends one request on each as soon as its batch is open: a server may
+    /// give up on a connection that stays silent.
+    pub fn open_more(&mut self, host: SocketAddr, connections: usize, body: Body) -> Result<()> {
+        let bytes = body.bytes();
         let mut events = Events::with_capacity(EVENTS_MAX);
-        loop {
-            while open < at_once && next < self.connections.len() {
-                self.send(next, Instant::now())?;
-                next += 1;
-                open += 1;
+        let last = self.connections.len() + connections;
+        while self.connections.len() < last {
+            let first = self.connections.len();
+            for token in first..last.min(first + BATCH) {
+                let request = Request::new(host, &bytes, self.keys != Keys::Absent);
+                let opened = Connection::open(host, request, self.poll.registry(), Token(token))?;
+                self.connections.push(opened);
+                self.send(token, Instant::now())?;
             }
-            if open == 0 {
-                return Ok(());
-            }
-            self.wait(&mut events)?;
-            for event in &events {
-                let Token(connection) = event.token();
-                if self.connections[connection].advance(self.mark)?.is_some() {
-                    open -= 1;
+            let mut open = self.connections.len() - first;
+            while open > 0 {
+                self.wait(&mut events)?;
+                for event in &events {
+                    let Token(connection) = event.token();
+                    if self.connections[connection].advance(self.mark)?.is_some() {
+                        open -= 1;
+                    }
                 }
             }
         }
+        Ok(())
     }
 
     /// So many requests a second, whether answers come or not: a request that finds no free connection waits, and
@@ -211,6 +215,7 @@ impl Latencies {
     }
 }
 
+const BATCH: usize = 32;
 const EVENTS_MAX: usize = 1024;
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 const TIMER: Token = Token(usize::MAX - 1);
