@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::live::LiveRoutes;
 use crate::metrics::{Metrics, TimedStore};
 use crate::proxy::{
-    self, Forward, ForwardSettings, PoolSettings, ServerSettings, ServerTls, UpstreamTls,
+    self, Forward, ForwardSettings, PeerAddr, PoolSettings, ServerSettings, ServerTls, UpstreamTls,
 };
 use crate::routes::Routes;
 use crate::tokens::Tokens;
@@ -87,6 +87,11 @@ impl Running {
         let engine = Engine::open(timed, secret).await?;
         let mut settings = Settings::default();
         settings.observer = metrics.clone();
+        settings.quotas = config.quotas;
+        settings.client_address = |request| {
+            let peer = request.extensions.get::<PeerAddr>();
+            peer.map(|PeerAddr(peer)| peer.ip())
+        };
         settings.dialect = config.defaults().dialect;
         let tokens = Arc::new(Tokens::of(config));
         settings.token_verifier = Some(tokens.clone());

@@ -73,6 +73,14 @@ impl Refusal {
         }
     }
 
+    /// A new key above a quota, which has room again after `wait`.
+    pub(crate) fn quota_reached(wait: Duration) -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(wait.as_secs() + 1)),
+            ..Self::of(ProblemKind::QuotaReached)
+        }
+    }
+
     /// A retry whose outcome is unknown.
     pub(crate) fn outcome_unknown(seen: Seen) -> Self {
         Self::of(ProblemKind::OutcomeUnknown).with_status(status_of(seen))

@@ -6,21 +6,61 @@
 use std::time::Duration;
 
 use oncegate::engine::BeginRequest;
+use oncegate::policy::OnUnknown;
 use oncegate::{Policy, ProblemKind, Verdict};
 use tokio::time::{sleep, timeout};
 
 use crate::answer::Refusal;
 use crate::gate::Gate;
+use crate::quota::Subject;
 
-/// Asks the engine, for as long as the policy lets the store take. A begin whose effect is not known is disowned.
+/// Asks for a claim. Only a request that would create a record is held up by a drain, by load and by quotas.
 pub(crate) async fn begin(
     gate: &Gate,
     request: &BeginRequest,
     policy: &Policy,
+    subject: &Subject,
 ) -> Result<Verdict, Refusal> {
     if gate.executions.takes_no_more() {
-        return judge(gate, request, policy).await;
+        return judge(gate, request, policy, || {
+            Refusal::of(ProblemKind::Overloaded)
+        })
+        .await;
     }
+    if let Err(wait) = gate.meters.take(subject) {
+        return match judge(gate, request, policy, || Refusal::quota_reached(wait)).await {
+            // A take-over creates no record. Should this one vanish meanwhile, the quota is over by one.
+            Ok(Verdict::Unknown(_)) if policy.on_unknown != OnUnknown::Refuse => {
+                ask(gate, request, policy).await
+            }
+            judged => judged,
+        };
+    }
+    let begun = ask(gate, request, policy).await;
+    if !creates_a_record(&begun) {
+        gate.meters.give_back(subject);
+    }
+    begun
+}
+
+/// One that runs without a claim counts as well: it may yet be recorded.
+fn creates_a_record(begun: &Result<Verdict, Refusal>) -> bool {
+    match begun {
+        Ok(Verdict::Execute(claim)) => !claim.is_taken_over(),
+        Ok(Verdict::Bypass(_)) => true,
+        Ok(
+            Verdict::Replay(_)
+            | Verdict::InFlight(_)
+            | Verdict::Unknown(_)
+            | Verdict::Mismatch
+            | Verdict::Expired,
+        )
+        | Err(_) => false,
+    }
+}
+
+/// Asks the engine, for as long as the policy lets the store take. A begin whose effect is not known is disowned.
+async fn ask(gate: &Gate, request: &BeginRequest, policy: &Policy) -> Result<Verdict, Refusal> {
     let error = match timeout(policy.store_timeout, gate.engine.begin(request, policy)).await {
         Ok(Ok(verdict)) => return Ok(verdict),
         Ok(Err(error)) => error,
@@ -43,16 +83,16 @@ pub(crate) async fn begin(
     Err(Refusal::of(error.problem()))
 }
 
-/// What stands there. Nothing new begins during a drain or under too much load, protected or not; what was executed before is still
-/// answered.
+/// Where nothing new may begin, protected or not, what was executed before is still answered.
 pub(crate) async fn judge(
     gate: &Gate,
     request: &BeginRequest,
     policy: &Policy,
+    nothing_stands: impl FnOnce() -> Refusal,
 ) -> Result<Verdict, Refusal> {
     match timeout(policy.store_timeout, gate.engine.judge(request)).await {
         Ok(Ok(Some(verdict))) => Ok(verdict),
-        Ok(Ok(None)) => Err(Refusal::of(ProblemKind::Overloaded)),
+        Ok(Ok(None)) => Err(nothing_stands()),
         Ok(Err(error)) => Err(Refusal::of(error.problem())),
         Err(_elapsed) => Err(Refusal::of(ProblemKind::StoreUnavailable)),
     }

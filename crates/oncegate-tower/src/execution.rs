@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::gate::Gate;
 use crate::holding::{Concluded, Ending, Holder, Holding, Interrupted};
 use crate::inner::Inner;
+use crate::quota::Subject;
 use crate::reconcile::{Question, Reconciled};
 use crate::relay;
 use crate::status::{Became, IDEMPOTENCY_OUTCOME, Status, downstream};
@@ -34,6 +35,8 @@ pub(crate) struct Attempt<S> {
     pub(crate) request: Request<Body>,
     pub(crate) begin: BeginRequest,
     pub(crate) key: Arc<str>,
+    /// Whose quotas it counts against.
+    pub(crate) subject: Subject,
     /// Whether it waited for another execution before: then it claims only for a caller that is still there.
     pub(crate) waited: bool,
 }
@@ -81,7 +84,7 @@ pub(crate) async fn run<S>(
     S: Inner,
 {
     let begun = Instant::now();
-    let holder = match begin(&gate, &attempt.begin, &policy).await {
+    let holder = match begin(&gate, &attempt.begin, &policy, &attempt.subject).await {
         Ok(Verdict::Execute(claim)) => Holder::Claim(claim),
         Ok(Verdict::Bypass(bypass)) => Holder::Bypass(bypass),
         Ok(

@@ -14,6 +14,7 @@ use crate::budget::BufferBudget;
 use crate::executions::{Drained, Executions};
 use crate::layer::{OncegateLayer, Policies};
 use crate::observer::{Observer, Unobserved};
+use crate::quota::{ClientAddress, Meters, Quotas};
 use crate::spool::Spool;
 use crate::token::TokenVerifier;
 use crate::waiting::Waiting;
@@ -36,6 +37,10 @@ pub struct Settings {
     pub dialect: Dialect,
     /// Where large request bodies go.
     pub spool: Spool,
+    /// How many new keys are taken in how long.
+    pub quotas: Quotas,
+    /// Where a request comes from, for [`Quotas::per_address`].
+    pub client_address: ClientAddress,
     /// Who verifies tokens, where a policy's scope is a claim (`jwt:`). Without one, every request with a token is
     /// refused there.
     pub token_verifier: Option<Arc<dyn TokenVerifier>>,
@@ -52,6 +57,8 @@ impl Default for Settings {
             cors_origins: Vec::new(),
             dialect: Dialect::Problem,
             spool: Spool::default(),
+            quotas: Quotas::default(),
+            client_address: |_| None,
             token_verifier: None,
             buffer: BufferBudget::default(),
             observer: Arc::new(Unobserved),
@@ -71,6 +78,7 @@ pub(crate) struct Shared {
     pub(crate) token_verifier: Option<Arc<dyn TokenVerifier>>,
     pub(crate) buffer: BufferBudget,
     pub(crate) waiting: Waiting,
+    pub(crate) meters: Meters,
 }
 
 impl Deref for Gate {
@@ -96,6 +104,8 @@ impl Oncegate {
             cors_origins,
             dialect,
             spool,
+            quotas,
+            client_address,
             token_verifier,
             buffer,
             observer,
@@ -117,6 +127,7 @@ impl Oncegate {
                 token_verifier,
                 buffer,
                 waiting,
+                meters: Meters::new(quotas, client_address),
             })),
         }
     }

@@ -24,6 +24,7 @@ mod layer;
 mod observer;
 mod pages;
 pub mod path;
+mod quota;
 mod reconcile;
 mod relay;
 mod route;
@@ -47,6 +48,7 @@ pub use jwt::{
 };
 pub use layer::{OncegateLayer, Policies};
 pub use observer::{Observer, Unobserved};
+pub use quota::{ClientAddress, QUOTA_SUBJECTS_MAX, Quota, Quotas};
 pub use service::OncegateService;
 pub use spool::{SPOOL_BYTES_MAX, Spool};
 pub use status::{

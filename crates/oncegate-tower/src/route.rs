@@ -17,6 +17,7 @@ use crate::answer::{Asked, Refusal};
 use crate::gate::Gate;
 use crate::layer::Policies;
 use crate::path::normal_path;
+use crate::quota::Subject;
 use crate::upload;
 
 /// Which way a request goes.
@@ -42,6 +43,7 @@ pub(crate) struct Keyed {
     pub(crate) id: RecordId,
     pub(crate) key: Arc<str>,
     pub(crate) about: About,
+    pub(crate) subject: Subject,
 }
 
 impl Route {
@@ -104,6 +106,7 @@ impl Route {
         Ok(Keyed {
             id: gate.engine.record_id(&scope, key),
             about: About::new(key.digest(), &parts.method, parts.uri.path()),
+            subject: Subject::of(scope, claims.is_some(), &gate.meters, parts),
             key: key.as_str().into(),
             policy,
             asked,

@@ -149,6 +149,7 @@ where
         id,
         key,
         about,
+        subject,
     } = *keyed;
     let fingerprinter = gate.engine.fingerprinter(&parts, &policy.fingerprint);
     let looks = LooksAt {
@@ -176,7 +177,8 @@ where
     };
     let begin = BeginRequest::new(id, fingerprint, about);
     let Some(body) = body else {
-        let answer = match claiming::judge(&gate, &begin, &policy).await {
+        let overloaded = || Refusal::of(ProblemKind::Overloaded);
+        let answer = match claiming::judge(&gate, &begin, &policy, overloaded).await {
             Ok(verdict) => judged(&gate, &asked, &policy, &verdict),
             Err(refusal) => gate.answers.refuse(&asked, &refusal),
         };
@@ -188,6 +190,7 @@ where
         request,
         begin,
         key,
+        subject,
         waited: false,
     };
     answer(gate, policy, &asked, Box::new(attempt)).await

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oncegate::Policy;
-use oncegate_tower::{BUFFER_BYTES_TOTAL_MAX, JWT_LEEWAY, JwtKeys, SPOOL_BYTES_MAX};
+use oncegate_tower::{BUFFER_BYTES_TOTAL_MAX, JWT_LEEWAY, JwtKeys, Quotas, SPOOL_BYTES_MAX};
 
 use super::profile::Profile;
 use super::secret::Secret;
@@ -49,6 +49,8 @@ pub struct Config {
     pub jwt_leeway: Duration,
     /// What tokens are verified with, where the scope is a claim.
     pub jwt_keys: Option<JwtKeys>,
+    /// How many new keys are taken in how long.
+    pub quotas: Quotas,
     /// Origins whose scripts may read our refusals.
     pub cors_origins: Vec<String>,
     /// Where our certificate was read from.
@@ -152,6 +154,7 @@ impl Default for Config {
             jwt_audience: Vec::new(),
             jwt_leeway: JWT_LEEWAY,
             jwt_keys: None,
+            quotas: Quotas::default(),
             cors_origins: Vec::new(),
             tls_cert_file: None,
             tls_key_file: None,

@@ -15,9 +15,10 @@ use oncegate::fingerprint::JsonPointer;
 use oncegate::policy::Reconcile;
 use oncegate::scope::ScopeSource;
 use oncegate_stores::{StoreUrl, StoreUrlError};
+use oncegate_tower::Quota;
 
 use super::refusal::{Refusal, did_you_mean};
-use super::units::{parse_duration, parse_size, show_duration, show_size};
+use super::units::{parse_duration, parse_quota, parse_size, show_duration, show_size};
 use super::value::Value;
 
 type Read<T> = Result<T, Refusal>;
@@ -95,6 +96,13 @@ pub(super) fn duration(value: &Value, bounds: RangeInclusive<Duration>) -> Read<
         }
     };
     within(duration, bounds, |it| show_duration(*it))
+}
+
+pub(super) fn quota_or_off(value: &Value) -> Read<Option<Quota>> {
+    match word(value)? {
+        "off" => Ok(None),
+        text => parse_quota(text).map(Some),
+    }
 }
 
 pub(super) fn size(value: &Value, bounds: RangeInclusive<u64>) -> Read<u64> {

@@ -17,6 +17,7 @@ use super::value::{Shape, Value};
 mod execution;
 mod keys;
 mod limits;
+mod quotas;
 mod server;
 mod tls;
 mod tokens;
@@ -28,6 +29,7 @@ pub(super) fn settings() -> impl Iterator<Item = &'static Setting> {
         &tls::TLS,
         &tokens::TOKENS,
         &limits::LIMITS,
+        &quotas::QUOTAS,
         &ROUTE,
         &keys::KEYS,
         &execution::EXECUTION,

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use oncegate_tower::Quota;
+
 use super::refusal::Refusal;
 
 /// Reads a duration: a whole number and a unit.
@@ -33,6 +35,32 @@ pub(super) fn show_duration(duration: Duration) -> String {
     let unit = DURATION_UNITS.iter().rev().find(|(_, each)| fits(*each));
     let (name, each) = unit.unwrap_or(&DURATION_UNITS[0]);
     format!("{}{name}", millis / u128::from(*each))
+}
+
+/// Reads a quota: a whole number, a slash and a unit of time.
+pub(super) fn parse_quota(text: &str) -> Result<Quota, Refusal> {
+    let wrong = || Refusal::new("it is no number for each unit of time").hint(QUOTA);
+    let (keys, unit) = text.split_once('/').ok_or_else(wrong)?;
+    let keys: u32 = keys.trim().parse().map_err(|_| wrong())?;
+    let (_, millis) = QUOTA_UNITS
+        .iter()
+        .find(|(name, _)| *name == unit.trim())
+        .ok_or_else(wrong)?;
+    Quota::new(keys, Duration::from_millis(*millis))
+        .ok_or_else(|| Refusal::new("a quota of none would refuse every key").hint(QUOTA))
+}
+
+/// Shows a quota as it would have to be written.
+pub(super) fn show_quota(quota: Quota) -> String {
+    let millis = quota.per().as_millis();
+    let unit = QUOTA_UNITS
+        .iter()
+        .find(|(_, each)| u128::from(*each) == millis);
+    format!(
+        "{}/{}",
+        quota.keys_max(),
+        unit.map_or("?", |(name, _)| name)
+    )
 }
 
 /// Reads a size: a whole number, with or without a unit.
@@ -83,6 +111,9 @@ fn too_large() -> Refusal {
 
 const DURATION: &str = "write a number and one of ms, s, m, h, d";
 const SIZE: &str = "write a number and one of B, KB, MB, GB (decimal) or KiB, MiB, GiB (binary)";
+const QUOTA: &str = "write a number, a slash and one of s, m, h, d: `1000/h`";
+/// In milliseconds.
+const QUOTA_UNITS: [(&str, u64); 4] = [("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", DAY)];
 /// In milliseconds.
 const DAY: u64 = 86_400_000;
 /// In milliseconds, growing.

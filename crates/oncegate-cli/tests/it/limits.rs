@@ -115,9 +115,19 @@ async fn overload(stage: &Stage, setup: Setup, upload_bytes: usize, small_too: b
     assert_eq!(stage.origin.executions(&format!("new-{number}")), 0);
     proxy.send(&large("done")).await.must_replay(&first);
     if small_too {
-        let small = pay("small").body("x".repeat(20_000));
-        let small = proxy.send(&small).await;
-        small.must_be_problem(503, "overloaded", "no", "same-key");
+        // What the uploads hold grows up to their size while they are taken in.
+        let mut number = 0;
+        let refused = poll_until("no room for a small one", || {
+            number += 1;
+            let small = pay(&format!("small-{number}")).body("x".repeat(20_000));
+            let proxy = &proxy;
+            async move {
+                let answer = proxy.send(&small).await;
+                (answer.code() != 201).then_some(answer)
+            }
+        })
+        .await;
+        refused.must_be_problem(503, "overloaded", "no", "same-key");
     }
     drop(uploads);
     poll_until("room again", || async {

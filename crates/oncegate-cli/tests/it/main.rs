@@ -43,6 +43,8 @@ mod passing;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]
+mod quotas;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod secrets;

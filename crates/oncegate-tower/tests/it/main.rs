@@ -39,6 +39,8 @@ mod outcomes;
 #[cfg(test)]
 mod problems;
 #[cfg(test)]
+mod quotas;
+#[cfg(test)]
 mod reconcile;
 #[cfg(test)]
 mod replay;

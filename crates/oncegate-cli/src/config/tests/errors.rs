@@ -135,6 +135,26 @@ fn all_errors_come_together_in_the_order_of_the_file() {
     );
 }
 
+/// `(value, why it is refused)`
+#[test]
+fn a_quota_that_cannot_be_read_is_refused() {
+    let none = "a quota of none would refuse every key";
+    let wrong = "it is no number for each unit of time";
+    for (value, why) in [
+        ("0/h", none),
+        ("1000", wrong),
+        ("many/h", wrong),
+        ("-1/h", wrong),
+        ("10/w", wrong),
+        ("10/2h", wrong),
+    ] {
+        let expected = format!("oncegate.toml:1: cannot use `quota_total = \"{value}\"`: {why}");
+        check(&format!("quota_total = '{value}'"), &[], &[], &[&expected]);
+    }
+    let shown = load("quota_total = ' 24 / d '", &[], &[]).unwrap().print();
+    assert!(shown.contains("quota_total = \"24/d\"\n"), "{shown}");
+}
+
 #[test]
 fn a_setting_in_the_wrong_place_is_told_where_it_stands() {
     let expected = ["oncegate.toml:1: `lease` cannot stand above the first table"];
