@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Method, header};
 use oncegate::claims::VerifiedClaims;
+use oncegate::clock::Timestamp;
 use oncegate::hash::RecordId;
 use oncegate::key::SentKey;
 use oncegate::policy::KeyUse;
@@ -43,6 +44,7 @@ pub(crate) struct Keyed {
     pub(crate) id: RecordId,
     pub(crate) key: Arc<str>,
     pub(crate) about: About,
+    pub(crate) key_made_at: Option<Timestamp>,
     pub(crate) subject: Subject,
 }
 
@@ -106,6 +108,7 @@ impl Route {
         Ok(Keyed {
             id: gate.engine.record_id(&scope, key),
             about: About::new(key.digest(), &parts.method, parts.uri.path()),
+            key_made_at: key.made_at(policy.key_rules.format),
             subject: Subject::of(scope, claims.is_some(), &gate.meters, parts),
             key: key.as_str().into(),
             policy,

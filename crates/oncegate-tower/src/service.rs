@@ -149,6 +149,7 @@ where
         id,
         key,
         about,
+        key_made_at,
         subject,
     } = *keyed;
     let fingerprinter = gate.engine.fingerprinter(&parts, &policy.fingerprint);
@@ -175,7 +176,7 @@ where
         Ok(uploaded) => uploaded,
         Err(problem) => return Ok(gate.answers.refuse(&asked, &Refusal::new(problem))),
     };
-    let begin = BeginRequest::new(id, fingerprint, about);
+    let begin = BeginRequest::new(id, fingerprint, about).with_key_made_at(key_made_at);
     let Some(body) = body else {
         let overloaded = || Refusal::of(ProblemKind::Overloaded);
         let answer = match claiming::judge(&gate, &begin, &policy, overloaded).await {

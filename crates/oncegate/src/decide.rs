@@ -3,6 +3,7 @@
 
 use crate::clock::Timestamp;
 use crate::fingerprint::{Comparability, Fingerprint};
+use crate::policy::Policy;
 use crate::record::{Phase, Record};
 
 /// What a record means for a request.
@@ -46,6 +47,14 @@ pub fn judge(record: &Record, request: &Fingerprint, now: Timestamp) -> Judgemen
         Phase::Unknown => Judgement::Unknown,
         Phase::Expired => Judgement::Expired,
     }
+}
+
+/// Whether a key under which nothing stands is so old that something may have stood there and been forgotten. A record
+/// is remembered from its completion, so a key that is younger than that cannot have been forgotten; one that comes
+/// from a clock ahead of ours is young.
+#[must_use]
+pub(crate) fn may_be_forgotten(made_at: Timestamp, policy: &Policy, now: Timestamp) -> bool {
+    now.since(made_at) >= policy.retention.saturating_add(policy.tombstones)
 }
 
 #[cfg(test)]

@@ -50,6 +50,8 @@ pub struct BeginRequest {
     pub fingerprint: Fingerprint,
     /// What people are shown.
     pub about: About,
+    /// When the client made the key, where the policy asks for that ([`Policy::first_sent`]).
+    pub key_made_at: Option<Timestamp>,
     /// Set once the store has said what stands there.
     answered: OnceLock<()>,
 }
@@ -63,8 +65,16 @@ impl BeginRequest {
             owner: OwnerId::random(),
             fingerprint,
             about,
+            key_made_at: None,
             answered: OnceLock::new(),
         }
+    }
+
+    /// The same with a key that was made then.
+    #[must_use]
+    pub fn with_key_made_at(mut self, made_at: Option<Timestamp>) -> Self {
+        self.key_made_at = made_at;
+        self
     }
 }
 
@@ -198,7 +208,8 @@ impl Engine {
         Fingerprinter::new(key, &parts.method, &parts.uri, &parts.headers, rules)
     }
 
-    /// Judges a request, and claims its key if nothing stands there. One round trip unless it takes over.
+    /// Judges a request, and claims its key if nothing stands there. One round trip, and one more if it takes over or
+    /// the key's own time counts.
     ///
     /// # Errors
     /// If the store failed, or what stands there cannot be judged. Nothing was executed; if
@@ -212,16 +223,15 @@ impl Engine {
         request: &BeginRequest,
         policy: &Policy,
     ) -> Result<Verdict, EngineError> {
+        match self.is_forgotten(request, policy).await {
+            Ok(false) => {}
+            Ok(true) => return Ok(Verdict::Expired),
+            Err(error) => return self.unreachable(request, policy, error),
+        }
         for _ in 0..BEGIN_ROUNDS_MAX {
             let inserted = match self.0.store.insert(Self::new_record(request, policy)).await {
                 Ok(inserted) => inserted,
-                // A store that answers "this cannot be read" is not down: the key may be completed.
-                Err(error) if error.kind().may_pass() => {
-                    return self
-                        .bypass(request, policy)
-                        .ok_or(EngineError::Store(error));
-                }
-                Err(error) => return Err(EngineError::Store(error)),
+                Err(error) => return self.unreachable(request, policy, error),
             };
             // From here on the store has spoken: whatever fails now, it is not "unreachable at the claim".
             let _first_time_or_not = request.answered.set(());
@@ -241,6 +251,33 @@ impl Engine {
             }
         }
         Err(EngineError::Contended)
+    }
+
+    /// Looks before it leaps: an insert would leave a record of a request that is refused.
+    async fn is_forgotten(
+        &self,
+        request: &BeginRequest,
+        policy: &Policy,
+    ) -> Result<bool, StoreError> {
+        let Some(made_at) = request.key_made_at.filter(|_| policy.first_sent) else {
+            return Ok(false);
+        };
+        let seen = self.look(request.id).await?;
+        Ok(seen.value.is_none() && decide::may_be_forgotten(made_at, policy, seen.at))
+    }
+
+    fn unreachable(
+        &self,
+        request: &BeginRequest,
+        policy: &Policy,
+        error: StoreError,
+    ) -> Result<Verdict, EngineError> {
+        // A store that answers "this cannot be read" is not down: the key may be completed.
+        let passed = error
+            .kind()
+            .may_pass()
+            .then(|| self.bypass(request, policy));
+        passed.flatten().ok_or(EngineError::Store(error))
     }
 
     /// What the policy allows when the store failed, or did not answer in time: an execution without a claim, or

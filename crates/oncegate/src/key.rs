@@ -28,6 +28,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::visitor::ParameterVisitor;
 use sfv::{BareItemFromInput, KeyRef, StringRef};
 
+use crate::clock::Timestamp;
 use crate::hash::{from_hex, write_hex};
 
 /// Which spellings of a key are accepted.
@@ -207,6 +208,17 @@ impl IdempotencyKey {
         &self.0
     }
 
+    /// When the client made this key, by the client's own clock, if `format` says so: the first 48 bits of a UUIDv7
+    /// and of a ULID are milliseconds.
+    pub fn made_at(&self, format: KeyFormat) -> Option<Timestamp> {
+        let millis = match format {
+            KeyFormat::Any | KeyFormat::Uuid | KeyFormat::Uuid4 => return None,
+            KeyFormat::Uuid7 => uuid_millis(self.0.as_bytes()),
+            KeyFormat::Ulid => ulid_millis(self.0.as_bytes()),
+        };
+        Some(Timestamp::from_micros(millis?.saturating_mul(1_000)))
+    }
+
     /// What stands for this key wherever the key itself must not appear.
     pub fn digest(&self) -> KeyDigest {
         let mut hasher = blake3::Hasher::new_derive_key(KEY_DIGEST);
@@ -376,6 +388,28 @@ fn is_ulid(key: &[u8]) -> bool {
         && key.iter().all(|byte| {
             byte.is_ascii_alphanumeric()
                 && !matches!(byte.to_ascii_lowercase(), b'i' | b'l' | b'o' | b'u')
+        })
+}
+
+fn uuid_millis(key: &[u8]) -> Option<u64> {
+    let first = key.get(..13)?.iter().filter(|byte| **byte != b'-');
+    digits(first, 16, b"0123456789abcdef")
+}
+
+fn ulid_millis(key: &[u8]) -> Option<u64> {
+    digits(
+        key.get(..10)?.iter(),
+        32,
+        b"0123456789abcdefghjkmnpqrstvwxyz",
+    )
+}
+
+/// The number that these digits are, letters in either case.
+fn digits<'k>(text: impl Iterator<Item = &'k u8>, base: u64, alphabet: &[u8]) -> Option<u64> {
+    text.map(u8::to_ascii_lowercase)
+        .try_fold(0_u64, |sum, digit| {
+            let value = alphabet.iter().position(|known| *known == digit)?;
+            sum.checked_mul(base)?.checked_add(value as u64)
         })
 }
 

@@ -29,6 +29,9 @@ pub struct Policy {
     pub scope: ScopeRules,
     /// How two requests are compared.
     pub fingerprint: FingerprintRules,
+    /// Whether a new key that is older than our memory is refused: it may be a retry of what was forgotten. Needs keys
+    /// with a time in them.
+    pub first_sent: bool,
     /// How long a completed record is replayed, from its completion.
     pub retention: Duration,
     /// How long an expired record is remembered, so that a very late retry is refused.
@@ -176,6 +179,7 @@ impl Default for Policy {
             key_header: vec![HeaderName::from_static("idempotency-key")],
             scope: ScopeRules::default(),
             fingerprint: FingerprintRules::default(),
+            first_sent: false,
             retention: DAY,
             tombstones: DAY * 7,
             unknown_retention: DAY * 30,

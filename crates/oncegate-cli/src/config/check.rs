@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use oncegate::Policy;
 use oncegate::fingerprint::FingerprintMode;
+use oncegate::key::KeyFormat;
 use oncegate::policy::{InFlight, OnUnknown};
 use oncegate::scope::{Anonymous, ScopeSource};
 
@@ -106,6 +107,7 @@ fn clashes(policy: &Policy) -> Vec<Clash> {
         waiting_longer_than_answers(policy),
         status_of_two_kinds(policy),
         exclusions_without_use(policy),
+        first_sent_without_time(policy),
         nobody_may(policy),
         scope_is_the_key(policy),
     ]
@@ -171,6 +173,15 @@ fn exclusions_without_use(policy: &Policy) -> Option<Clash> {
         settings: ["fingerprint_exclude", "fingerprint"],
         why: "`fingerprint_exclude` needs `fingerprint = \"auto\"`".to_owned(),
         help: "places can only be left out where JSON is compared by its meaning",
+    })
+}
+
+fn first_sent_without_time(policy: &Policy) -> Option<Clash> {
+    let has_time = matches!(policy.key_rules.format, KeyFormat::Uuid7 | KeyFormat::Ulid);
+    (policy.first_sent && !has_time).then(|| Clash {
+        settings: ["first_sent", "key_format"],
+        why: "`first_sent` needs `key_format = \"uuid7\"` or `\"ulid\"`".to_owned(),
+        help: "only these say when they were made; other keys could be taken for very old ones",
     })
 }
 

@@ -161,5 +161,5 @@ impl Reader<'_> {
 }
 
 /// Settings that are to come: whoever writes them down must not believe that they work.
-const PLANNED: [&str; 2] = ["first_sent", "shadow"];
+const PLANNED: [&str; 1] = ["shadow"];
 const PLANNED_PREFIXES: [&str; 2] = ["tls_client_", "upstream_tls_"];

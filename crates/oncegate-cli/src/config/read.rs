@@ -64,6 +64,21 @@ fn integer(value: &Value) -> Read<i64> {
     }
 }
 
+pub(super) fn boolean(value: &Value) -> Read<bool> {
+    match value {
+        Value::Boolean(it) => Ok(*it),
+        Value::Text(text) => text
+            .trim()
+            .parse()
+            .map_err(|_| Refusal::new("it is neither `true` nor `false`")),
+        Value::String(_)
+        | Value::Integer(_)
+        | Value::List(_)
+        | Value::Table(_)
+        | Value::Foreign(_) => Err(wrong_type("`true` or `false`", value)),
+    }
+}
+
 /// One of these words.
 pub(super) fn choice<T: Copy>(value: &Value, words: &[(&str, T)]) -> Read<T> {
     let given = word(value)?;

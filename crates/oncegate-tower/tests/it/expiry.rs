@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use oncegate::Policy;
+use oncegate::clock::{Clock as _, Timestamp};
+use oncegate::key::{KeyFormat, KeyRules};
 use oncegate::record::{Phase, RecordState};
 use oncegate_tower::{Body, BoxError};
 use tokio::time::Instant;
@@ -173,4 +175,80 @@ async fn a_caller_that_expects_a_go_ahead_gets_none_for_an_expired_key() {
     let refused = bench.send(request).await;
     refused.is_refused(503, "store-unavailable");
     assert!(!polled.load(Ordering::SeqCst));
+}
+
+/// A bench whose route looks at the time in a UUIDv7.
+async fn by_first_sent(first_sent: bool) -> Bench {
+    let policy = Policy {
+        first_sent,
+        key_rules: KeyRules {
+            format: KeyFormat::Uuid7,
+            ..KeyRules::default()
+        },
+        ..Policy::default()
+    };
+    Bench::under(policy, Handler::paying()).await
+}
+
+/// A UUIDv7 that was made then.
+fn made_at(made_at: Timestamp) -> String {
+    let millis = made_at.as_micros() / 1_000;
+    let (high, low) = (millis >> 16, millis & 0xffff);
+    format!("{high:08x}-{low:04x}-7000-8000-000000000000")
+}
+
+fn before(now: Timestamp, age: Duration) -> Timestamp {
+    let micros = u64::try_from(age.as_micros()).unwrap();
+    Timestamp::from_micros(now.as_micros() - micros)
+}
+
+/// A key that carries its own time is refused even when its tombstone is gone, by the store's clock: no retry is so
+/// late that it executes again.
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_the_tombstone_is_refused_by_the_time_in_its_key() {
+    for first_sent in [true, false] {
+        let bench = by_first_sent(first_sent).await;
+        let key = made_at(bench.clock.now());
+        bench.send(pay(&key)).await.is_executed("payment 1");
+        bench.send(pay(&key)).await.is_replayed("payment 1");
+        bench.clock.advance(DAY * 8);
+        while !bench.oncegate.engine().purge(100).await.unwrap().finished {}
+        assert_eq!(bench.phase(&key).await, None);
+        let late = bench.send(pay(&key)).await;
+        if first_sent {
+            late.is_refused(410, "key-expired");
+            assert_eq!(late.json()["executed"], "maybe");
+            assert_eq!((bench.handler.calls(), bench.phase(&key).await), (1, None));
+        } else {
+            late.is_executed("payment 2");
+        }
+    }
+}
+
+/// What cannot have been forgotten executes: a key that is younger than our memory, and one from a clock ahead.
+#[tokio::test(start_paused = true)]
+async fn a_new_key_is_refused_only_if_it_could_have_been_forgotten() {
+    let bench = by_first_sent(true).await;
+    let now = bench.clock.now();
+    let memory = DAY * 8;
+    let old = made_at(before(now, memory));
+    bench.send(pay(&old)).await.is_refused(410, "key-expired");
+    let young = made_at(before(now, memory - Duration::from_millis(1)));
+    bench.send(pay(&young)).await.is_executed("payment 1");
+    let ahead = made_at(now.after(DAY));
+    bench.send(pay(&ahead)).await.is_executed("payment 2");
+}
+
+/// The look costs one round trip for a new key, and a store that is down is no reason to execute.
+#[tokio::test(start_paused = true)]
+async fn the_time_in_a_key_costs_one_look_more() {
+    let bench = by_first_sent(true).await;
+    let key = made_at(bench.clock.now());
+    bench.send(pay(&key)).await.is_executed("payment 1");
+    assert_eq!(bench.counting.take_round_trips(), 3);
+    bench.faulty.set_down(true);
+    let other = made_at(before(bench.clock.now(), DAY));
+    let refused = bench.send(pay(&other)).await;
+    refused.is_refused(503, "store-unavailable");
+    assert_eq!(bench.handler.calls(), 1);
 }

@@ -274,3 +274,36 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_time_in_a_key_is_read_where_its_format_has_one() {
+    // The examples of RFC 9562, A.6, and of the ULID specification.
+    let uuid7 = "017F22E2-79B0-7cc3-98c4-dc0c0c07398f";
+    let ulid = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    let table = [
+        (uuid7, KeyFormat::Uuid7, Some(1_645_557_742_000)),
+        (ulid, KeyFormat::Ulid, Some(1_469_922_850_259)),
+        (
+            "7ZZZZZZZZZTSV4RRFFQ69G5FAV",
+            KeyFormat::Ulid,
+            Some((1 << 48) - 1),
+        ),
+        (
+            "00000000-0000-7000-8000-000000000000",
+            KeyFormat::Uuid7,
+            Some(0),
+        ),
+        (uuid7, KeyFormat::Uuid, None),
+        (uuid7, KeyFormat::Any, None),
+        (ulid, KeyFormat::Any, None),
+    ];
+    for (text, format, millis) in table {
+        let rules = KeyRules {
+            format,
+            ..KeyRules::default()
+        };
+        let key = IdempotencyKey::parse(text.as_bytes(), &rules).unwrap();
+        let expected = millis.map(|millis: u64| Timestamp::from_micros(millis * 1_000));
+        assert_eq!(key.made_at(format), expected, "{text} {format}");
+    }
+}

@@ -10,7 +10,7 @@ use crate::config::read;
 use crate::config::setting::Setting;
 use crate::config::value::{Shape, Value};
 
-pub(super) static KEYS: [Setting; 11] = [
+pub(super) static KEYS: [Setting; 12] = [
     policy(
         "methods",
         Shape::List,
@@ -78,6 +78,14 @@ pub(super) static KEYS: [Setting; 11] = [
     )
     .takes("an integer from 1 to 1024", "255")
     .does("the most bytes of a key, without its quotes"),
+    policy(
+        "first_sent",
+        Shape::Word,
+        |d, v| set(&mut d.policy.first_sent, read::boolean(v)),
+        |p| Some(Value::Boolean(p.first_sent)),
+    )
+    .takes("`true` or `false`", "false")
+    .does("whether a new key whose own time is older than what is remembered is refused"),
     policy(
         "scope",
         Shape::List,

@@ -27,6 +27,10 @@ fn settings_that_are_wrong_together_are_reported_with_both_values() {
             "3: `fingerprint_exclude` needs `fingerprint = \"auto\"`",
         ),
         (
+            "first_sent = true",
+            "2: `first_sent` needs `key_format = \"uuid7\"` or `\"ulid\"`",
+        ),
+        (
             "scope = []\nanonymous = 'refuse'",
             "2: `scope = []` with `anonymous = \"refuse\"` refuses every key",
         ),
