@@ -7,6 +7,9 @@
 //! `record` (narrow) and `body`, carry no unique index; which key is in which row is known in
 //! memory, and built by one scan of `record` when the file is opened.
 //!
+//! Completed records that were written or read of late are kept in memory as well, up to [`RECENT_BYTES_MAX`]: most
+//! retries come soon, and their replays wait for neither the thread nor the disk.
+//!
 //! One process per file. What an earlier process left in flight has a dead holder: it is unknown
 //! from the moment the file is opened (M-41). After a failed write or fsync nothing of that batch
 //! is reported as stored, and the store refuses work until it has re-opened the file and proved
@@ -40,6 +43,7 @@ mod listing;
 mod options;
 mod purge;
 mod queue;
+mod recent;
 mod recovery;
 mod reply;
 mod rows;
@@ -53,6 +57,7 @@ mod writer;
 
 pub use error::FileOpenError;
 pub use options::{Durability, FileOptions, PROVE_AFTER, QUEUE_MAX};
+pub use recent::RECENT_BYTES_MAX;
 pub use rows::RESPONSE_BYTES_MAX;
 pub use schema::FORMAT;
 pub use store::{CLOSE_WAIT, FileStore};

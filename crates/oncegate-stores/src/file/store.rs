@@ -1,5 +1,6 @@
 //! The handle: queues commands for the writer thread and awaits its answers.
 
+use std::future::ready;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +23,7 @@ use super::ledger::Ledger;
 use super::listing;
 use super::options::FileOptions;
 use super::queue::{Command, Queue, response_bytes};
+use super::recent::Recent;
 use super::reply::{NAME, Reply};
 use super::rows::RESPONSE_BYTES_MAX;
 use super::schema::FileAt;
@@ -45,6 +47,7 @@ pub struct FileStore {
 pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) time: StoreTime,
+    pub(super) recent: Recent,
     pub(super) watchers: Watchers,
     pub(super) commits: AtomicU64,
     #[cfg(test)]
@@ -96,6 +99,7 @@ impl FileStore {
         let shared = Arc::new(Shared {
             queue: Queue::new(queue_max),
             time,
+            recent: Recent::default(),
             watchers: Watchers::default(),
             commits: AtomicU64::new(0),
             #[cfg(test)]
@@ -138,6 +142,13 @@ impl FileStore {
         answer.await.unwrap_or_else(gone)
     }
 
+    /// The record, if it is completed and in memory.
+    fn completed(&self, id: RecordId) -> Option<Stamped<Record>> {
+        let at = self.shared.time.now();
+        let value = self.shared.recent.completed(id, at)?;
+        Some(Stamped { at, value })
+    }
+
     #[cfg(test)]
     pub(super) fn faults(&self) -> &super::faults::Faults {
         &self.shared.faults
@@ -156,7 +167,19 @@ impl Drop for FileStore {
 
 impl Store for FileStore {
     fn insert(&self, new: NewRecord) -> BoxFuture<'_, StoreResult<Insert>> {
-        Box::pin(self.ask("insert", |reply| Command::Insert { new, reply }))
+        Box::pin(async move {
+            if let Some(Stamped { at, value }) = self.completed(new.id) {
+                let value = Insert::Exists(value);
+                return Ok(Stamped { at, value });
+            }
+            let answer = self
+                .ask("insert", |reply| Command::Insert { new, reply })
+                .await?;
+            if let Insert::Exists(record) = &answer.value {
+                self.shared.recent.note(record);
+            }
+            Ok(answer)
+        })
     }
 
     fn update(
@@ -168,18 +191,35 @@ impl Store for FileStore {
         // It would fail the whole batch that it is in.
         if response_bytes(&change) > RESPONSE_BYTES_MAX {
             let refused = StoreError::new(StoreErrorKind::Full, NAME, "update");
-            return Box::pin(std::future::ready(Err(refused)));
+            return Box::pin(ready(Err(refused)));
         }
-        Box::pin(self.ask("update", move |reply| Command::Update {
-            id,
-            expect,
-            change,
-            reply,
-        }))
+        Box::pin(async move {
+            let command = |reply| Command::Update {
+                id,
+                expect,
+                change,
+                reply,
+            };
+            let answer = self.ask("update", command).await?;
+            if let Update::Applied(Some(record)) = &answer.value {
+                self.shared.recent.note(record);
+            }
+            Ok(answer)
+        })
     }
 
     fn get(&self, id: RecordId) -> BoxFuture<'_, StoreResult<Option<Record>>> {
-        Box::pin(self.ask("get", move |reply| Command::Get { id, reply }))
+        Box::pin(async move {
+            if let Some(Stamped { at, value }) = self.completed(id) {
+                let value = Some(value);
+                return Ok(Stamped { at, value });
+            }
+            let answer = self.ask("get", |reply| Command::Get { id, reply }).await?;
+            if let Some(record) = &answer.value {
+                self.shared.recent.note(record);
+            }
+            Ok(answer)
+        })
     }
 
     fn purge(&self, limit: usize) -> BoxFuture<'_, StoreResult<Purged>> {
@@ -218,7 +258,7 @@ impl Inspect for FileStore {
         let Some(after) = listing::row_of(after.as_ref()) else {
             // A cursor of another store, or of another version.
             let refused = StoreError::new(StoreErrorKind::Incompatible, NAME, "list");
-            return Box::pin(std::future::ready(Err(refused)));
+            return Box::pin(ready(Err(refused)));
         };
         Box::pin(self.ask("list", move |reply| Command::List {
             filter,

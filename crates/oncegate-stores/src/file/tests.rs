@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
 use oncegate::StoreErrorKind;
-use oncegate::clock::{ManualClock, Timestamp};
+use oncegate::clock::{Clock, ManualClock, Timestamp};
 use oncegate::fingerprint::{FINGERPRINT_BYTES, Fingerprint};
 use oncegate::hash::RecordId;
 use oncegate::key::KeyDigest;
@@ -210,6 +210,53 @@ fn an_answer_that_depends_on_a_write_waits_for_its_commit_and_no_other_does() {
     assert!(block_on(again).is_err());
     assert!(block_on(look).is_err());
     assert!(block_on(other).unwrap().value.is_some());
+}
+
+/// The writer is held up, so whatever is answered was answered from memory: a completed record, whether it was written
+/// or read, and for as long as it can be replayed.
+#[test]
+fn a_completed_record_is_replayed_without_the_writer_until_its_retention_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("o.db");
+    let clock = Arc::new(ManualClock::at(Timestamp::from_micros(
+        1_700_000_000_000_000,
+    )));
+    let options = || FileOptions {
+        clock: Some(Arc::clone(&clock) as Arc<dyn Clock>),
+        ..options()
+    };
+    let store = FileStore::open_with(&path, options()).unwrap();
+    block_on(insert(&store, 1)).unwrap();
+    let written = block_on(update(&store, 1, complete(b"outcome"))).unwrap();
+    let Update::Applied(Some(written)) = written else {
+        panic!("{written:?}");
+    };
+    let held = hold(&store);
+    let replayed = block_on(insert(&store, 1)).unwrap();
+    assert_eq!(replayed, Insert::Exists(written.clone()));
+    assert!(start(&mut store.insert(new_record(2))).is_pending());
+    drop(held);
+    drop(store);
+
+    let store = FileStore::open_with(&path, options()).unwrap();
+    assert_eq!(block_on(state(&store, 1)), Some(written.state.clone()));
+    let held = hold(&store);
+    assert_eq!(block_on(state(&store, 1)), Some(written.state));
+    clock.advance(KEPT.live);
+    assert!(start(&mut store.get(id(1))).is_pending());
+    drop(held);
+}
+
+/// What did not become durable is in no memory either.
+#[test]
+fn an_outcome_whose_commit_failed_is_not_replayed_from_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = FileStore::open_with(directory.path().join("o.db"), options()).unwrap();
+    block_on(insert(&store, 1)).unwrap();
+    store.faults().strike(Fault::Fails);
+    assert!(block_on(update(&store, 1, complete(b"lost"))).is_err());
+    let _held = hold(&store);
+    assert!(start(&mut store.get(id(1))).is_pending());
 }
 
 #[test]

@@ -25,12 +25,18 @@ async fn an_outage(operation: Operation, what: What) {
     let stage = Stage::new().await;
     let faults = Faults::new(stage.folder());
     let proxy = faults.under(stage.proxy()).start().await;
-    let mut seen = vec![("old".to_owned(), proxy.send(&pay("old")).await)];
-    seen[0].1.must_be_executed();
+    let old = proxy.send(&pay("old")).await;
+    let proxy = proxy.stop().await.start().await;
+    let recent = proxy.send(&pay("recent")).await;
+    let mut seen = vec![("old".to_owned(), old), ("recent".to_owned(), recent)];
+    seen.iter()
+        .for_each(|(_, answer)| answer.must_be_executed());
 
     faults.strike(operation, Where::Log, what);
     for key in ["new", "old", "new", "other"] {
         must_be_refused(&proxy.send(&pay(key)).await);
+        // This one is in memory: it was durable before it was told, whatever becomes of the disk.
+        proxy.send(&pay("recent")).await.must_replay(&seen[1].1);
     }
     assert_eq!(proxy.ask("/ready").await.code(), 503);
     assert_eq!(proxy.ask("/live").await.code(), 200);
