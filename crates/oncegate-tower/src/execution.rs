@@ -232,12 +232,15 @@ where
             }
             declared
         });
-        // The upstream's own dialect may have a word for it, too.
+        let downstream = downstream(headers);
+        // The upstream's own dialect may have a word for it, too; but what another Oncegate says weighs more: what is
+        // unknown to it is unknown, whatever its upstream said of this one attempt.
         let declared = declared.or_else(|| {
-            let transient = self.policy.dialect.declares_transient(*status, headers);
+            let dialect = self.policy.dialect;
+            let transient = downstream.is_none() && dialect.declares_transient(*status, headers);
             transient.then_some(DeclaredOutcome::Transient)
         });
-        match classify(*status, declared, downstream(headers), &self.policy) {
+        match classify(*status, declared, downstream, &self.policy) {
             // A release would forget what was unknown before this execution took over.
             Class::Release if self.holding.is_taken_over() => Class::Unknown,
             class @ (Class::Keep | Class::Release | Class::Unknown) => class,

@@ -50,11 +50,12 @@ pub fn judge(record: &Record, request: &Fingerprint, now: Timestamp) -> Judgemen
 }
 
 /// Whether a key under which nothing stands is so old that something may have stood there and been forgotten. A record
-/// is remembered from its completion, so a key that is younger than that cannot have been forgotten; one that comes
-/// from a clock ahead of ours is young.
+/// is remembered from its completion, or since it is unknown, so a key that is younger than the shorter of the two
+/// cannot have been forgotten; one that comes from a clock ahead of ours is young.
 #[must_use]
 pub(crate) fn may_be_forgotten(made_at: Timestamp, policy: &Policy, now: Timestamp) -> bool {
-    now.since(made_at) >= policy.retention.saturating_add(policy.tombstones)
+    let remembered = policy.retention.min(policy.unknown_retention);
+    now.since(made_at) >= remembered.saturating_add(policy.tombstones)
 }
 
 #[cfg(test)]
@@ -103,6 +104,24 @@ mod tests {
             purge_at: at(200),
         };
         judge(&record, &fingerprint(1, 1), now)
+    }
+
+    /// A record that became unknown is gone after `unknown_retention`, and its key may have run.
+    #[test]
+    fn a_key_is_too_old_as_soon_as_an_unknown_record_of_it_may_be_gone() {
+        let day = Duration::from_secs(24 * 60 * 60);
+        for (retention, unknown_retention) in [(45, 30), (1, 30)] {
+            let policy = Policy {
+                retention: day * retention,
+                unknown_retention: day * unknown_retention,
+                tombstones: day * 7,
+                ..Policy::default()
+            };
+            let remembered = day * (retention.min(unknown_retention) + 7);
+            let forgotten = |age| may_be_forgotten(at(0), &policy, at(0).after(age));
+            assert!(forgotten(remembered));
+            assert!(!forgotten(remembered - Duration::from_secs(1)));
+        }
     }
 
     #[test]

@@ -223,23 +223,19 @@ impl Engine {
         request: &BeginRequest,
         policy: &Policy,
     ) -> Result<Verdict, EngineError> {
-        match self.is_forgotten(request, policy).await {
-            Ok(false) => {}
-            Ok(true) => return Ok(Verdict::Expired),
-            Err(error) => return self.unreachable(request, policy, error),
-        }
         for _ in 0..BEGIN_ROUNDS_MAX {
-            let inserted = match self.0.store.insert(Self::new_record(request, policy)).await {
+            let inserted = match self.insert_unless_forgotten(request, policy).await {
                 Ok(inserted) => inserted,
                 Err(error) => return self.unreachable(request, policy, error),
             };
             // From here on the store has spoken: whatever fails now, it is not "unreachable at the claim".
             let _first_time_or_not = request.answered.set(());
             let record = match inserted.value {
-                Insert::Created(record) => {
+                Some(Insert::Created(record)) => {
                     return Ok(Verdict::Execute(self.claim(&record, policy, false)));
                 }
-                Insert::Exists(record) => record,
+                Some(Insert::Exists(record)) => record,
+                None => return Ok(Verdict::Expired),
             };
             let judgement = decide::judge(&record, &request.fingerprint, inserted.at);
             if judgement != Judgement::Unknown || policy.on_unknown == OnUnknown::Refuse {
@@ -253,17 +249,24 @@ impl Engine {
         Err(EngineError::Contended)
     }
 
-    /// Looks before it leaps: an insert would leave a record of a request that is refused.
-    async fn is_forgotten(
+    /// Inserts, unless the key's own time says that something may have stood under it and been forgotten. Then it only
+    /// looks, and answers nothing where nothing stands: an insert could take the place of a record that ends just now.
+    async fn insert_unless_forgotten(
         &self,
         request: &BeginRequest,
         policy: &Policy,
-    ) -> Result<bool, StoreError> {
-        let Some(made_at) = request.key_made_at.filter(|_| policy.first_sent) else {
-            return Ok(false);
-        };
-        let seen = self.look(request.id).await?;
-        Ok(seen.value.is_none() && decide::may_be_forgotten(made_at, policy, seen.at))
+    ) -> Result<Stamped<Option<Insert>>, StoreError> {
+        if let Some(made_at) = request.key_made_at.filter(|_| policy.first_sent) {
+            let Stamped { at, value } = self.look(request.id).await?;
+            if decide::may_be_forgotten(made_at, policy, at) {
+                let value = value.map(Insert::Exists);
+                return Ok(Stamped { at, value });
+            }
+        }
+        let new = Self::new_record(request, policy);
+        let Stamped { at, value } = self.0.store.insert(new).await?;
+        let value = Some(value);
+        Ok(Stamped { at, value })
     }
 
     fn unreachable(

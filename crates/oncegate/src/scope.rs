@@ -391,20 +391,37 @@ impl<'v> Iterator for Values<'v> {
 }
 
 /// Strictly each: that one credential is covered says nothing about whose the other is.
+///
+/// CGI, WSGI and their like take `X_Api_Key` for `X-Api-Key`: a credential is one by either spelling, and covered by its
+/// own alone.
 fn refuse_uncovered(headers: &HeaderMap, rules: &ScopeRules) -> Result<(), ScopeError> {
-    let uncovered = rules.credential_headers.iter().find(|header| {
-        headers.contains_key(*header)
-            && !rules
-                .sources
-                .iter()
-                .any(|source| source.covers(header, headers))
-    });
+    let is_covered = |header: &HeaderName| {
+        let mut sources = rules.sources.iter();
+        sources.any(|source| source.covers(header, headers))
+    };
+    let there = |header: &&HeaderName| headers.contains_key(*header);
+    let credentials = rules.credential_headers.iter().filter(there);
+    let is_look_alike = |name: &&HeaderName| {
+        let mut credentials = rules.credential_headers.iter();
+        name.as_str().contains('_') && credentials.any(|header| is_spelled_alike(header, name))
+    };
+    let look_alikes = headers.keys().filter(is_look_alike);
+    let uncovered = credentials
+        .chain(look_alikes)
+        .find(|header| !is_covered(header));
     match uncovered {
         Some(header) => Err(ScopeError::Uncovered {
             header: header.clone(),
         }),
         None => Ok(()),
     }
+}
+
+/// Whether two names differ in nothing but dashes and underscores.
+fn is_spelled_alike(one: &HeaderName, other: &HeaderName) -> bool {
+    let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    let dashes = |name: &HeaderName| name.as_str().bytes().map(dashed).collect::<Vec<_>>();
+    dashes(one) == dashes(other)
 }
 
 /// A signature over the request is new on every retry: each would be a scope of its own, and

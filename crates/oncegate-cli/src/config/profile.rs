@@ -99,6 +99,8 @@ fn paypal(policy: &mut Policy) {
     policy.key_rules.length_max = 108;
     // The longest that any of its APIs documents: a shorter one would execute again what PayPal would not.
     policy.retention = DAY * 45;
+    // What may have run is remembered for as long as what did.
+    policy.unknown_retention = DAY * 45;
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -198,6 +198,10 @@ pub(super) fn key_headers(value: &Value) -> Read<Vec<HeaderName>> {
         let hint = "to take no keys at all, set `key = \"ignored\"`";
         return Err(Refusal::new("a key has to come under some name").hint(hint));
     }
+    if let Some(name) = names.iter().find(|name| name.as_str().contains('_')) {
+        let hint = "many origins take `X_Y` for `X-Y`; use a name with dashes";
+        return Err(Refusal::new(&format!("`{name}` can be taken for another header")).hint(hint));
+    }
     match names.iter().find(|name| TAKEN.contains(&name.as_str())) {
         Some(name) => Err(Refusal::new(&format!(
             "`{name}` means something else already"

@@ -79,10 +79,10 @@ fn has_plain_coding(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Headers that say how a message ends, whom it is from, or what was judged. `api_key` is none of them: there are APIs
-/// that call their credential so.
+/// Headers that say how a message ends, whom it is from, or what we say of it. `api_key` and `idempotency_key` are none
+/// of them: there are APIs that call theirs so, and a request with such a key alone is the origin's to recognise.
 fn counts(name: &str) -> bool {
-    const COUNTING: [&str; 9] = [
+    const COUNTING: [&str; 12] = [
         "content-length",
         "content-type",
         "content-encoding",
@@ -91,9 +91,12 @@ fn counts(name: &str) -> bool {
         "proxy-connection",
         "http2-settings",
         "x-real-ip",
+        "idempotency-fence",
+        "idempotency-status",
+        "idempotency-outcome",
         "idempotent-replayed",
     ];
-    COUNTING.contains(&name) || name.starts_with("x-forwarded-") || name.starts_with("idempotency-")
+    COUNTING.contains(&name) || name.starts_with("x-forwarded-")
 }
 
 #[cfg(test)]
@@ -115,10 +118,15 @@ mod tests {
     #[test]
     fn a_header_with_an_underscore_stays_unless_it_could_be_taken_for_another() {
         assert_eq!(names_left(&["api_key", "user_id"]), ["api_key", "user_id"]);
+        assert_eq!(names_left(&["idempotency_key"]), ["idempotency_key"]);
+        assert_eq!(
+            names_left(&["idempotency_key", "idempotency-key"]),
+            ["idempotency-key"]
+        );
         assert_eq!(names_left(&["api_key", "api-key"]), ["api-key"]);
         assert_eq!(names_left(&["a_b-c", "a-b-c", "a_b_c"]), ["a-b-c"]);
         for name in [
-            "idempotency_key",
+            "idempotency_fence",
             "x_forwarded-for",
             "content_length",
             "transfer_encoding",

@@ -11,6 +11,7 @@ use oncegate::Policy;
 use oncegate::clock::{Clock as _, Timestamp};
 use oncegate::key::{KeyFormat, KeyRules};
 use oncegate::record::{Phase, RecordState};
+use oncegate::testing::{Fault, StoreMethod};
 use oncegate_tower::{Body, BoxError};
 use tokio::time::Instant;
 
@@ -223,6 +224,25 @@ async fn a_retry_after_the_tombstone_is_refused_by_the_time_in_its_key() {
             late.is_executed("payment 2");
         }
     }
+}
+
+/// The tombstone is seen, and goes before anything else is asked: an insert, held up for as long, would find nothing. A
+/// key that old is never inserted.
+#[tokio::test(start_paused = true)]
+async fn a_tombstone_that_goes_while_it_is_looked_at_lets_nothing_run() {
+    let bench = by_first_sent(true).await;
+    let key = made_at(before(bench.clock.now(), Duration::from_secs(1)));
+    bench.send(pay(&key)).await.is_executed("payment 1");
+    // The key is as old as our memory, and its tombstone still has half a second.
+    bench.clock.advance(DAY * 8 - Duration::from_millis(500));
+    assert_eq!(bench.phase(&key).await, Some(Phase::Expired));
+    bench.faulty.plan(StoreMethod::Insert, 1, Fault::HangBefore);
+    let late = bench.start(pay(&key));
+    settle().await;
+    bench.clock.advance(DAY);
+    bench.faulty.release_hung();
+    late.await.unwrap().is_refused(410, "key-expired");
+    assert_eq!(bench.handler.calls(), 1);
 }
 
 /// What cannot have been forgotten executes: a key that is younger than our memory, and one from a clock ahead.

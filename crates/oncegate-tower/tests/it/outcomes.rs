@@ -7,7 +7,7 @@ use http::{HeaderValue, Response};
 use http_body::Frame;
 use oncegate::policy::OnServerError;
 use oncegate::record::Phase;
-use oncegate::{Policy, ProblemKind};
+use oncegate::{Dialect, Policy, ProblemKind};
 use oncegate_tower::{Became, Body, Failure, Keyed, Observer, Settings};
 use parking_lot::Mutex;
 use tower_layer::Layer;
@@ -425,4 +425,26 @@ async fn an_answer_shorter_than_it_announced_is_truncated() {
     unmodified.headers_mut().insert("content-length", length);
     let (_, left) = after(Policy::default(), unmodified).await;
     assert_eq!(left, Left::Kept);
+}
+
+/// The contract: what is unknown behind is unknown in front. Its upstream may call the attempt that it was asked for
+/// transient; that says nothing of the execution before, which nobody knows the outcome of.
+#[tokio::test]
+async fn what_is_unknown_behind_is_unknown_in_front_in_the_words_of_adyen_too() {
+    let transient = |became: Option<&'static str>| {
+        let mut answer = respond(500, "{}");
+        let headers = answer.headers_mut();
+        headers.insert("transient-error", HeaderValue::from_static("true"));
+        became.map(|became| headers.insert("idempotency-status", HeaderValue::from_static(became)));
+        answer
+    };
+    let policy = || Policy {
+        dialect: Dialect::Adyen,
+        on_server_error: OnServerError::Keep,
+        ..Policy::default()
+    };
+    let (_, left) = after(policy(), transient(None)).await;
+    assert_eq!(left, Left::Free);
+    let (_, left) = after(policy(), transient(Some("unknown;fence=\"1\""))).await;
+    assert_eq!(left, Left::Unknown);
 }

@@ -407,3 +407,27 @@ fn debug_output_shows_nothing_of_a_claim() {
         "VerifiedClaims { names: [\"sub\"], .. }"
     );
 }
+
+/// Origins that read CGI variables take the one for the other, and some APIs really spell theirs so: whose key it is
+/// must not be "nobody's".
+#[test]
+fn a_credential_that_is_spelled_with_underscores_is_one() {
+    let sent = |name: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_static("secret"));
+        headers
+    };
+    for name in ["api_key", "x_api_key", "x_api-key"] {
+        let refused = Scope::resolve(&sent(name), &ScopeRules::default());
+        let header = HeaderName::from_static(name);
+        assert_eq!(refused, Err(ScopeError::Uncovered { header }));
+    }
+    let rules = ScopeRules {
+        sources: vec!["header:api_key".parse().unwrap()],
+        ..ScopeRules::default()
+    };
+    assert!(Scope::resolve(&sent("api_key"), &rules).is_ok_and(|scope| !scope.is_anonymous()));
+    assert!(Scope::resolve(&sent("api-key"), &rules).is_err());
+    let other = Scope::resolve(&sent("user_id"), &ScopeRules::default());
+    assert!(other.is_ok_and(|scope| scope.is_anonymous()));
+}

@@ -220,6 +220,10 @@ fn each_type_of_setting_refuses_what_it_cannot_use() {
             "`idempotency-fence` means something else already",
         ),
         (
+            "key_header = ['idempotency_key']",
+            "`idempotency_key` can be taken for another header",
+        ),
+        (
             "scope = ['jwt:exp']",
             "the claim `exp` is another one in each token: a retry would be a stranger",
         ),

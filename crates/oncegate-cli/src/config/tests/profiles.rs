@@ -37,6 +37,7 @@ const CHANGED: [(&str, &[&str]); 5] = [
             "key_header = [\"Paypal-Request-Id\"]",
             "key_length_max = 108",
             "retention = \"45d\"",
+            "unknown_retention = \"45d\"",
             "dialect = \"paypal\"",
         ],
     ),
