@@ -312,6 +312,7 @@ fn forward_settings(config: &Config, tls: Option<UpstreamTls>) -> ForwardSetting
         },
         tunnels_max: config.tunnels_max,
         tunnel_idle_timeout: config.tunnel_idle_timeout,
+        forwarded: config.forwarded,
         tls,
     }
 }

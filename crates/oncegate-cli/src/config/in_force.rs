@@ -17,7 +17,7 @@ use super::secret::Secret;
 use super::setting::{Access, Place, Setting};
 use super::settings::settings_at;
 use super::value::Value;
-use crate::proxy::{ForwardSettings, Identity, ServerSettings, Trust, Upstream};
+use crate::proxy::{ForwardSettings, Forwarded, Identity, ServerSettings, Trust, Upstream};
 use crate::routes::{Route, Routes};
 
 /// Everything that `oncegate serve` has to know.
@@ -53,6 +53,8 @@ pub struct Config {
     pub quotas: Quotas,
     /// Origins whose scripts may read our refusals.
     pub cors_origins: Vec<String>,
+    /// What becomes of that which clients say of the hops before us.
+    pub forwarded: Forwarded,
     /// Where our certificate was read from.
     pub tls_cert_file: Option<PathBuf>,
     /// Where its key was read from.
@@ -156,6 +158,7 @@ impl Default for Config {
             jwt_keys: None,
             quotas: Quotas::default(),
             cors_origins: Vec::new(),
+            forwarded: Forwarded::default(),
             tls_cert_file: None,
             tls_key_file: None,
             tls_handshake_timeout: Duration::from_secs(10),

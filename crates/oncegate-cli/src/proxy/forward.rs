@@ -25,7 +25,9 @@ use tower_service::Service;
 
 use super::answer::{BoxError, NoAnswer};
 use super::body::ForwardBody;
-use super::headers::{frame_request, host_of, prepare_request, prepare_response, upgrade_of};
+use super::headers::{
+    Forwarded, frame_request, host_of, prepare_request, prepare_response, upgrade_of,
+};
 use super::pool::{OutBody, Pool, PoolSettings, Want};
 use super::tls::{Offer, UpstreamTls};
 use super::tunnel::Tunnels;
@@ -36,6 +38,7 @@ use super::upstream::{self, Protocol, Upstream};
 pub struct Forward {
     pool: Arc<Pool>,
     tunnels: Tunnels,
+    forwarded: Forwarded,
 }
 
 /// The limits of a [`Forward`].
@@ -49,6 +52,8 @@ pub struct ForwardSettings {
     pub tls: Option<UpstreamTls>,
     /// How long one of them may carry nothing in either direction.
     pub tunnel_idle_timeout: Duration,
+    /// What becomes of that which a request says of the hops before us.
+    pub forwarded: Forwarded,
 }
 
 /// The answer to one forwarded request. It is always there.
@@ -70,6 +75,7 @@ impl Default for ForwardSettings {
             tunnels_max: 1024,
             tls: None,
             tunnel_idle_timeout: Duration::from_secs(60 * 60),
+            forwarded: Forwarded::default(),
         }
     }
 }
@@ -81,6 +87,7 @@ impl Forward {
         Self {
             pool: Arc::new(Pool::new(upstream, settings.pool, settings.tls)),
             tunnels: Tunnels::new(settings.tunnels_max, settings.tunnel_idle_timeout),
+            forwarded: settings.forwarded,
         }
     }
 
@@ -162,7 +169,7 @@ impl Forward {
     ) -> Result<(), NoAnswer> {
         let upstream = self.pool.upstream();
         let host = host_of(head).unwrap_or_else(|| upstream.authority().clone());
-        prepare_request(head, &host, protocol);
+        prepare_request(head, &host, protocol, self.forwarded);
         if let Some(wanted) = switch.and_then(|switch| switch.protocol.clone()) {
             head.headers.insert(UPGRADE, wanted);
             head.headers

@@ -2,14 +2,16 @@
 //!
 //! Promises: nothing that speaks about one hop reaches the next (RFC 9110, 7.6.1); how a body is framed is decided
 //! by the body alone, never by what the other side wrote, so that two parsers cannot disagree on where a message
-//! ends; paths and end-to-end headers are not touched. Trust is not decided here: what the client wrote into
-//! `X-Forwarded-*` stays, and ours is added.
+//! ends; paths and end-to-end headers are not touched. Whether what a client says of the hops before us is believed
+//! is not decided here but by the operator: [`Forwarded`].
 
-use std::net::SocketAddr;
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
 
+use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, CONTENT_LENGTH, EXPECT, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::uri::Authority;
 use http::{Method, Version, request, response};
@@ -23,6 +25,16 @@ use super::upstream::Protocol;
 /// The peer of the connection that a request came on; the server puts it into the request's extensions.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PeerAddr(pub SocketAddr);
+
+/// What becomes of that which a request says of the hops before us: `Forwarded` and `X-Forwarded-*`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Forwarded {
+    /// It stays, and ours is added: whoever stands before us is trusted.
+    #[default]
+    Append,
+    /// It is dropped, and ours takes its place: clients connect to us themselves.
+    Replace,
+}
 
 /// The protocol that a request asks to switch to, if a proxy may pass that on.
 ///
@@ -48,7 +60,12 @@ pub(super) fn upgrade_of(head: &request::Parts) -> Option<HeaderValue> {
 }
 
 /// Makes a client's head one of ours, for a hop that speaks `protocol`. The URI is left to the caller.
-pub(super) fn prepare_request(head: &mut request::Parts, host: &Authority, protocol: Protocol) {
+pub(super) fn prepare_request(
+    head: &mut request::Parts,
+    host: &Authority,
+    protocol: Protocol,
+    forwarded: Forwarded,
+) {
     let trailers_accepted = accepts_trailers(&head.headers);
     remove_look_alikes(&mut head.headers);
     remove_hop_by_hop(&mut head.headers);
@@ -61,6 +78,10 @@ pub(super) fn prepare_request(head: &mut request::Parts, host: &Authority, proto
             head.headers
                 .insert(CONNECTION, HeaderValue::from_static("TE"));
         }
+    }
+    match forwarded {
+        Forwarded::Append => {}
+        Forwarded::Replace => remove_forwarded(&mut head.headers),
     }
     add_forwarded(head, host);
     add_via(&mut head.headers, head.version);
@@ -157,27 +178,100 @@ fn accepts_trailers(headers: &HeaderMap) -> bool {
         .any(|coding| coding.trim() == "trailers")
 }
 
+fn remove_forwarded(headers: &mut HeaderMap) {
+    let tells = |name: &HeaderName| {
+        *name == FORWARDED || *name == X_REAL_IP || name.as_str().starts_with("x-forwarded-")
+    };
+    let told: Vec<HeaderName> = headers.keys().filter(|name| tells(name)).cloned().collect();
+    for name in told {
+        headers.remove(name);
+    }
+}
+
 fn add_forwarded(head: &mut request::Parts, host: &Authority) {
-    if let Some(PeerAddr(peer)) = head.extensions.get::<PeerAddr>().copied() {
-        append_listed(
-            &mut head.headers,
-            X_FORWARDED_FOR,
-            &peer.ip().to_canonical().to_string(),
-        );
+    let over_tls = head.extensions.get::<OverTls>().is_some();
+    let proto = if over_tls { "https" } else { "http" };
+    let peer = head.extensions.get::<PeerAddr>().copied();
+    let peer = peer.map(|PeerAddr(peer)| peer.ip().to_canonical());
+    let shown = peer.map(|peer| peer.to_string());
+    let headers = &mut head.headers;
+    if speaks_forwarded(headers) {
+        let element = forwarded_element(peer.zip(shown.as_deref()), host, proto);
+        if !quotes_are_closed(headers) {
+            headers.remove(FORWARDED);
+        }
+        append_listed(headers, FORWARDED, element);
+    }
+    if let Some(shown) = shown {
+        append_listed(headers, X_FORWARDED_FOR, shown);
     }
     // Whoever stands before us and ends TLS knows better.
-    let over_tls = head.extensions.get::<OverTls>().is_some();
-    let proto = head.headers.entry(X_FORWARDED_PROTO);
-    proto.or_insert(HeaderValue::from_static(if over_tls {
-        "https"
-    } else {
-        "http"
-    }));
-    if let Entry::Vacant(entry) = head.headers.entry(X_FORWARDED_HOST)
+    let there = headers.entry(X_FORWARDED_PROTO);
+    there.or_insert(HeaderValue::from_static(proto));
+    if let Entry::Vacant(entry) = headers.entry(X_FORWARDED_HOST)
         && let Ok(value) = HeaderValue::from_str(host.as_str())
     {
         entry.insert(value);
     }
+}
+
+/// Whether `Forwarded` can go with the request. A proxy before us that speaks `X-Forwarded-*` alone has said there what
+/// the client asked for. Ours would tell of our own hop only, and those who read `Forwarded` first (as Rack and Spring
+/// do) would take an `https` for an `http` and redirect for ever.
+fn speaks_forwarded(headers: &HeaderMap) -> bool {
+    headers.contains_key(FORWARDED)
+        || !headers
+            .keys()
+            .any(|name| name.as_str().starts_with("x-forwarded-"))
+}
+
+/// A quote that a client left open would swallow what is added behind it.
+fn quotes_are_closed(headers: &HeaderMap) -> bool {
+    let is_closed = |value: &HeaderValue| {
+        let (mut is_open, mut is_escaped) = (false, false);
+        for byte in value.as_bytes() {
+            match byte {
+                _ if is_escaped => is_escaped = false,
+                b'\\' => is_escaped = is_open,
+                b'"' => is_open = !is_open,
+                _ => {}
+            }
+        }
+        !is_open
+    };
+    headers.get_all(FORWARDED).iter().all(is_closed)
+}
+
+/// What our hop knows (RFC 7239). `by` is left out: it would tell the upstream nothing but our own address.
+fn forwarded_element(peer: Option<(IpAddr, &str)>, host: &Authority, proto: &str) -> String {
+    let mut element = String::with_capacity(FORWARDED_BYTES_USUAL + host.as_str().len());
+    let written = match peer {
+        Some((IpAddr::V4(_), shown)) => write!(element, "for={shown};"),
+        Some((IpAddr::V6(_), shown)) => write!(element, "for=\"[{shown}]\";"),
+        None => Ok(()),
+    };
+    debug_assert!(written.is_ok(), "a string takes all that is written to it");
+    element.push_str("host=");
+    if host.as_str().bytes().all(is_token_byte) {
+        element.push_str(host.as_str());
+    } else {
+        element.push('"');
+        for character in host.as_str().chars() {
+            if matches!(character, '"' | '\\') {
+                element.push('\\');
+            }
+            element.push(character);
+        }
+        element.push('"');
+    }
+    element.push_str(";proto=");
+    element.push_str(proto);
+    element
+}
+
+/// RFC 9110, 5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn add_via(headers: &mut HeaderMap, version: Version) {
@@ -192,10 +286,16 @@ fn add_via(headers: &mut HeaderMap, version: Version) {
 }
 
 /// Appends to a list that may be spread over several lines, and joins it on one.
-fn append_listed(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    let lines = headers.get_all(&name).iter().map(HeaderValue::as_bytes);
-    let list: Vec<&[u8]> = lines.chain([value.as_bytes()]).collect();
-    if let Ok(joined) = HeaderValue::from_bytes(&list.join(b", ".as_slice())) {
+fn append_listed(headers: &mut HeaderMap, name: HeaderName, value: impl Into<Bytes>) {
+    let value: Bytes = value.into();
+    let joined = if headers.contains_key(&name) {
+        let lines = headers.get_all(&name).iter().map(HeaderValue::as_bytes);
+        let list: Vec<&[u8]> = lines.chain([&*value]).collect();
+        HeaderValue::from_maybe_shared(Bytes::from(list.join(b", ".as_slice())))
+    } else {
+        HeaderValue::from_maybe_shared(value)
+    };
+    if let Ok(joined) = joined {
         headers.insert(name, joined);
     }
 }
@@ -225,6 +325,9 @@ const END_TO_END: [&str; 11] = [
     "api-key",
 ];
 
+/// Of an element without its host.
+const FORWARDED_BYTES_USUAL: usize = 64;
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -246,11 +349,20 @@ mod tests {
     }
 
     fn sent(headers: &[(&str, &str)]) -> HeaderMap {
+        let append = Forwarded::Append;
+        sent_from("192.0.2.7:1234", "shop.example", append, headers)
+    }
+
+    fn sent_from(
+        peer: &str,
+        host: &'static str,
+        forwarded: Forwarded,
+        headers: &[(&str, &str)],
+    ) -> HeaderMap {
         let mut head = head("POST", headers);
-        head.extensions
-            .insert(PeerAddr("192.0.2.7:1234".parse().unwrap()));
-        let host = Authority::from_static("shop.example");
-        prepare_request(&mut head, &host, Protocol::Http1);
+        head.extensions.insert(PeerAddr(peer.parse().unwrap()));
+        let host = Authority::from_static(host);
+        prepare_request(&mut head, &host, Protocol::Http1, forwarded);
         head.headers
     }
 
@@ -275,6 +387,7 @@ mod tests {
         assert_eq!(
             names,
             [
+                "forwarded",
                 "via",
                 "x-forwarded-for",
                 "x-forwarded-host",
@@ -326,6 +439,111 @@ mod tests {
         assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
         assert_eq!(headers["x-forwarded-proto"], "https");
         assert_eq!(headers["x-forwarded-host"], "shop.example");
+    }
+
+    #[test]
+    fn forwarded_is_quoted_where_it_has_to_be_and_joins_what_came() {
+        let came = "for=198.51.100.1;proto=https";
+        let forged = "for=\"198.51.100.1";
+        let cases: [(&str, &'static str, &[&str], &str); 8] = [
+            (
+                "192.0.2.7:1",
+                "shop.example",
+                &[],
+                "for=192.0.2.7;host=shop.example;proto=http",
+            ),
+            (
+                "[2001:db8::7]:1",
+                "shop.example:8080",
+                &[],
+                "for=\"[2001:db8::7]\";host=\"shop.example:8080\";proto=http",
+            ),
+            (
+                "[::ffff:192.0.2.7]:1",
+                "[2001:db8::1]",
+                &[],
+                "for=192.0.2.7;host=\"[2001:db8::1]\";proto=http",
+            ),
+            (
+                "192.0.2.7:1",
+                "h",
+                &[came],
+                "for=198.51.100.1;proto=https, for=192.0.2.7;host=h;proto=http",
+            ),
+            (
+                "192.0.2.7:1",
+                "h",
+                &[came, "for=\"a\\\"b\""],
+                "for=198.51.100.1;proto=https, for=\"a\\\"b\", for=192.0.2.7;host=h;proto=http",
+            ),
+            // An open quote would make ours a part of it.
+            (
+                "192.0.2.7:1",
+                "h",
+                &[forged],
+                "for=192.0.2.7;host=h;proto=http",
+            ),
+            (
+                "192.0.2.7:1",
+                "h",
+                &["for=\"a\\\""],
+                "for=192.0.2.7;host=h;proto=http",
+            ),
+            (
+                "192.0.2.7:1",
+                "h",
+                &[came, forged],
+                "for=192.0.2.7;host=h;proto=http",
+            ),
+        ];
+        for (peer, host, came, expected) in cases {
+            let came: Vec<_> = came.iter().map(|value| ("forwarded", *value)).collect();
+            let headers = sent_from(peer, host, Forwarded::Append, &came);
+            assert_eq!(headers["forwarded"], expected, "{came:?}");
+            assert_eq!(headers.get_all("forwarded").iter().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_speaks_x_forwarded_alone_is_not_contradicted() {
+        for name in ["x-forwarded-proto", "x-forwarded-for", "x-forwarded-host"] {
+            assert!(!sent(&[(name, "1")]).contains_key("forwarded"), "{name}");
+            assert!(sent(&[(name, "1"), ("forwarded", "for=_a")]).contains_key("forwarded"));
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_client_says_of_the_hops_before_it_survives_being_replaced() {
+        let headers = sent_from(
+            "192.0.2.7:1234",
+            "shop.example",
+            Forwarded::Replace,
+            &[
+                ("forwarded", "for=198.51.100.1"),
+                ("forwarded", "for=198.51.100.2"),
+                ("x-forwarded-for", "198.51.100.1"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "evil.example"),
+                ("x-forwarded-port", "443"),
+                ("x-forwarded-prefix", "/evil"),
+                ("x-real-ip", "198.51.100.1"),
+            ],
+        );
+        let mut told: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        told.sort_unstable();
+        assert_eq!(
+            told,
+            [
+                "forwarded: for=192.0.2.7;host=shop.example;proto=http",
+                "via: 1.1 oncegate",
+                "x-forwarded-for: 192.0.2.7",
+                "x-forwarded-host: shop.example",
+                "x-forwarded-proto: http",
+            ]
+        );
     }
 
     #[test]

@@ -47,7 +47,7 @@ mod upstream;
 pub use answer::BoxError;
 pub use body::{ForwardBody, ForwardBodyError};
 pub use forward::{Forward, ForwardFuture, ForwardSettings};
-pub use headers::PeerAddr;
+pub use headers::{Forwarded, PeerAddr};
 pub use pool::PoolSettings;
 pub use server::{Drained, ServerSettings, serve};
 pub use server_body::{ServerBody, ServerBodyError};

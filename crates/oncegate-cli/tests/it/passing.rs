@@ -134,3 +134,39 @@ async fn every_problem_has_a_page_for_people_and_for_programs() {
     assert_eq!(proxy.send(&get(&link)).await.code(), 200, "{link}");
     assert_eq!(stage.origin.book().len(), 0);
 }
+
+/// Who asked, as the upstream reads it: believed from whoever stands before us, or not, as was set.
+#[tokio::test]
+async fn what_clients_say_of_the_hops_before_them_is_kept_or_replaced_as_was_set() {
+    let forged = [
+        ("Forwarded", "for=198.51.100.1;proto=https"),
+        ("X-Forwarded-For", "198.51.100.1"),
+        ("X-Forwarded-Host", "evil.example"),
+        ("X-Real-IP", "198.51.100.1"),
+    ];
+    let ours = "for=127.0.0.1;host=shop.example;proto=http";
+    let appended = format!("for=198.51.100.1;proto=https, {ours}");
+    for (setting, forwarded, x_for, x_host, real_ip) in [
+        (
+            "forwarded=append",
+            appended.as_str(),
+            "198.51.100.1, 127.0.0.1",
+            "evil.example",
+            Some("198.51.100.1"),
+        ),
+        ("forwarded=replace", ours, "127.0.0.1", "shop.example", None),
+    ] {
+        let stage = Stage::new().await;
+        let proxy = stage.proxy().set(setting).start().await;
+        let request = forged.iter().fold(pay("k"), |request, (name, value)| {
+            request.header(name, value)
+        });
+        proxy.send(&request).await.must_be_executed();
+        let book = stage.origin.book();
+        let seen = |name| book[0].request.header(name);
+        assert_eq!(seen("forwarded"), Some(forwarded));
+        assert_eq!(seen("x-forwarded-for"), Some(x_for));
+        assert_eq!(seen("x-forwarded-host"), Some(x_host));
+        assert_eq!(seen("x-real-ip"), real_ip);
+    }
+}

@@ -56,6 +56,9 @@ async fn curl_over_http1_and_http2_shares_its_keys_over_tls() {
     }
     for execution in stage.origin.book() {
         assert_eq!(execution.request.header("x-forwarded-proto"), Some("https"));
+        let forwarded = execution.request.header("forwarded").unwrap();
+        assert!(forwarded.starts_with("for=127.0.0.1;"), "{forwarded}");
+        assert!(forwarded.ends_with(";proto=https"), "{forwarded}");
     }
 }
 

@@ -8,8 +8,9 @@ use crate::config::profile::Profile;
 use crate::config::read;
 use crate::config::setting::{Place, Setting};
 use crate::config::value::{Shape, Value};
+use crate::proxy::Forwarded;
 
-pub(super) static SERVER: [Setting; 7] = [
+pub(super) static SERVER: [Setting; 8] = [
     top(
         "listen",
         Shape::List,
@@ -90,6 +91,14 @@ pub(super) static SERVER: [Setting; 7] = [
     )
     .takes("a list of origins", "[\"https://shop.example\"]")
     .does("whose scripts may read refusals"),
+    top(
+        "forwarded",
+        Shape::Word,
+        |c, v| set(&mut c.forwarded, read::choice(v, &FORWARDED)),
+        |c| Some(read::word_for(&c.forwarded, &FORWARDED)),
+    )
+    .takes("`append` or `replace`", "\"replace\"")
+    .does("what becomes of the `Forwarded`, `X-Forwarded-*` and `X-Real-IP` that a client sends"),
 ];
 
 /// Of the server, and yet in `[defaults]`: there it stands among the other timeouts.
@@ -107,6 +116,11 @@ pub(super) static SHUTDOWN: [Setting; 1] = [top(
 .stands(Place::Defaults)
 .takes("a duration from 0s to 24h", "\"30s\"")
 .does("how long executions may take to end at shutdown; the rest is unknown")];
+
+const FORWARDED: [(&str, Forwarded); 2] = [
+    ("append", Forwarded::Append),
+    ("replace", Forwarded::Replace),
+];
 
 fn show_listen(config: &Config) -> Option<Value> {
     match &config.listen[..] {
