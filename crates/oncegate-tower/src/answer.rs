@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use oncegate::engine::{Replay, Seen};
 use oncegate::key::SentKey;
@@ -190,8 +190,9 @@ impl Answers {
         let headers = answer.headers_mut();
         let content_type = HeaderValue::from_static(dialect.content_type());
         headers.insert(header::CONTENT_TYPE, content_type);
-        if let Some((name, word)) = dialect.advice(problem.kind) {
-            headers.insert(name, word);
+        let advice = dialect.advice(problem.kind);
+        if let Some((name, word)) = &advice {
+            headers.insert(name, word.clone());
         }
         let link = format!(
             "<{}>; rel=\"describedby\"",
@@ -213,7 +214,7 @@ impl Answers {
             );
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        self.allow_origin(asked, headers);
+        self.allow_origin(asked, headers, advice.map(|(name, _)| name));
         self.mark(asked, &mut answer, refusal.status, Some(problem.kind));
         answer
     }
@@ -262,8 +263,14 @@ impl Answers {
         );
     }
 
-    /// Lets pages of the configured origins read our refusals; the upstream's answers carry their own headers.
-    fn allow_origin(&self, asked: &Asked, headers: &mut HeaderMap) {
+    /// Lets pages of the configured origins read our refusals, and the advice of a dialect in them; the upstream's
+    /// answers carry their own headers.
+    fn allow_origin(&self, asked: &Asked, headers: &mut HeaderMap, advice: Option<HeaderName>) {
+        if self.cors_origins.is_empty() {
+            return;
+        }
+        // Also on those that no page may read: whoever keeps one must not give it to a page that may.
+        headers.append(header::VARY, HeaderValue::from_static("Origin"));
         let allowed = asked
             .origin
             .as_ref()
@@ -274,7 +281,9 @@ impl Answers {
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(EXPOSED),
         );
-        headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        if let Some(advice) = advice {
+            headers.append(header::ACCESS_CONTROL_EXPOSE_HEADERS, advice.into());
+        }
     }
 }
 

@@ -12,6 +12,8 @@ mod chain;
 #[cfg(test)]
 mod concurrency;
 #[cfg(test)]
+mod cors;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod crowd;
