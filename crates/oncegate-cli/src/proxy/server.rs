@@ -104,9 +104,7 @@ impl Default for ServerSettings {
 
 /// What all connections share.
 struct Server {
-    /// Finds out by the first bytes what is spoken.
     http: Builder<TokioExecutor>,
-    http1: Builder<TokioExecutor>,
     patience: Patience,
     body_idle_timeout: Duration,
     tls: Option<ServerTls>,
@@ -169,7 +167,6 @@ impl Server {
     fn new(settings: &ServerSettings) -> Self {
         Self {
             http: http_builder(settings),
-            http1: http_builder(settings).http1_only(),
             patience: Patience {
                 first_byte_timeout: settings.first_byte_timeout,
                 header_timeout: settings.header_timeout,
@@ -230,13 +227,6 @@ impl Server {
         };
         let over_tls = stream.is_tls().then_some(OverTls);
         let activity = Arc::new(Activity::new());
-        let speaks_http1 = tokio::select! {
-            biased;
-            () = self.drain.cancelled() => return,
-            speaks_http1 = stream.speaks_http1() => speaks_http1,
-            // Neither bytes nor a request: nobody waits for a goodbye.
-            _ = expired(&activity, &self.patience) => return,
-        };
         let io = TokioIo::new(WatchedStream::new(stream, Arc::clone(&activity)));
         let body_idle_timeout = self.body_idle_timeout;
         let opened = Arc::clone(&activity);
@@ -247,12 +237,7 @@ impl Server {
                 request.map(|body| ServerBody::new(body, body_idle_timeout, Arc::clone(&opened)));
             answer(service.clone(), request, peer, open)
         });
-        let http = if speaks_http1 {
-            &self.http1
-        } else {
-            &self.http
-        };
-        let mut connection = pin!(http.serve_connection_with_upgrades(io, answers));
+        let mut connection = pin!(self.http.serve_connection_with_upgrades(io, answers));
         let ended = tokio::select! {
             biased;
             () = self.cut.cancelled() => return,

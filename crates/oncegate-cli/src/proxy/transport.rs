@@ -32,21 +32,6 @@ impl Transport {
         }
     }
 
-    /// Waits for the first bytes, without taking any, and tells whether they can only be HTTP/1. What cannot be told
-    /// yet is not HTTP/1 for now: who finds out by reading takes the beginning apart from the rest, and hyper then
-    /// keeps a buffer of twice the size for as long as the connection lives.
-    pub(super) async fn speaks_http1(&self) -> bool {
-        match self {
-            Self::Plain(stream) => {
-                let mut first = [0; PREFACE.len()];
-                // An error will be met again by whoever reads.
-                let length = stream.peek(&mut first).await.unwrap_or(0);
-                !PREFACE.starts_with(&first[..length])
-            }
-            Self::Tls(_) => self.alpn() == Some(b"http/1.1"),
-        }
-    }
-
     /// From now on, dropping it resets the connection.
     pub(super) fn set_zero_linger(&self) -> io::Result<()> {
         match self {
@@ -110,42 +95,6 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}
-
-/// How HTTP/2 begins (RFC 9113, 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn what_can_only_be_http1_is_told_without_taking_a_byte() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let cases: [(&[u8], bool); 7] = [
-            (b"GET / HTTP/1.1\r\n", true),
-            (b"POST / HTTP/1.1\r\n", true),
-            (b"PRI * HTTP/1.1\r\n", true),
-            (b"\0", true),
-            (b"P", false),
-            (b"PRI * HTTP/2.0\r\n", false),
-            (PREFACE, false),
-        ];
-        for (sent, expected) in cases {
-            let mut client = TcpStream::connect(address).await.unwrap();
-            client.write_all(sent).await.unwrap();
-            let mut server = Transport::Plain(listener.accept().await.unwrap().0);
-            assert_eq!(server.speaks_http1().await, expected, "{sent:?}");
-            drop(client);
-            let mut read = Vec::new();
-            server.read_to_end(&mut read).await.unwrap();
-            assert_eq!(read, sent);
         }
     }
 }
