@@ -271,7 +271,10 @@ impl<'a> Reader<'a> {
             let name =
                 HeaderName::from_bytes(self.field(2)?).map_err(|_source| ResponseError::Damaged)?;
             // Copied: a header value that shared the buffer would keep the record alive with every answer.
-            fields.append(name, value(self.field(4)?)?);
+            let value = value(self.field(4)?)?;
+            fields
+                .try_append(name, value)
+                .map_err(|_source| ResponseError::Damaged)?;
         }
         Ok(fields)
     }
@@ -392,6 +395,23 @@ mod tests {
         let stored = StoredResponse::kept(StatusCode::OK, &none, Some(&origin), b"body", &none);
         let parts = stored.parts().unwrap();
         assert_eq!((parts.origin, &parts.body[..]), (None, &b"body"[..]));
+    }
+
+    /// A header map holds 32,768 names, and panics at one more: a damaged count must not end the reader's thread.
+    #[test]
+    fn more_header_names_than_a_map_can_hold_are_damage() {
+        let none = HeaderMap::new();
+        let stored = StoredResponse::kept(StatusCode::OK, &none, None, b"", &none);
+        let names = 40_000_u32;
+        let mut bytes = stored.as_bytes()[..6].to_vec();
+        bytes.extend_from_slice(&names.to_be_bytes());
+        for number in 0..names {
+            put_field(&mut bytes, format!("x-{number}").as_bytes(), 2);
+            put_field(&mut bytes, b"", 4);
+        }
+        put_fields(&mut bytes, std::iter::empty());
+        let error = StoredResponse::from_bytes(bytes).parts().unwrap_err();
+        assert_eq!(error, ResponseError::Damaged);
     }
 
     #[test]
