@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 step = @echo "== $(1)"
 
-.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro clean
+.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -68,6 +68,12 @@ bench-micro: ## what a request costs in instructions, held to the record (UPDATE
 	@$(CARGO) fmt --check --manifest-path bench/micro/Cargo.toml
 	@$(CARGO) test $(MICRO)
 	@$(CARGO) run $(MICRO) -- gate $(if $(UPDATE),--update)
+
+fuzz: ## each fuzz target for FUZZ_SECONDS (60); stops at what it finds
+	@fuzz/run
+
+fuzz-merge: ## keep what fuzzing found of new code in the corpora
+	@fuzz/run --merge
 
 clean: ## forget what was built
 	@$(CARGO) clean
