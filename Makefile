@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 step = @echo "== $(1)"
 
-.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge clean
+.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge deb container clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -74,6 +74,13 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60); stops at what it finds
 
 fuzz-merge: ## keep what fuzzing found of new code in the corpora
 	@fuzz/run --merge
+
+deb: ## a Debian package, in target/debian, installed into a throw-away copy of this machine (root)
+	@packaging/debian/build
+	@packaging/debian/check target/debian/oncegate_*.deb
+
+container: ## what the container image holds, run as the image would (root)
+	@packaging/container/check
 
 clean: ## forget what was built
 	@$(CARGO) clean

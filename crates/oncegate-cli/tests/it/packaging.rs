@@ -115,6 +115,8 @@ async fn the_configuration_that_is_packaged_is_right() {
     assert!(
         unit.contains("ExecStart=/usr/bin/oncegate serve --config /etc/oncegate/oncegate.toml\n")
     );
+    let manifest = text("crates/oncegate-cli/Cargo.toml");
+    assert!(manifest.contains("[\"../../packaging/oncegate.toml\", \"etc/oncegate/\""));
 }
 
 /// Every command that is not hidden, with the words that call it.
