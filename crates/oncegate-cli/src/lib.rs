@@ -21,6 +21,7 @@ mod logging;
 mod man;
 pub mod metrics;
 mod notify;
+pub mod pages;
 pub mod proxy;
 mod reload;
 pub mod routes;

@@ -9,6 +9,7 @@ use oncegate_cli::command::{CommandLine, Failed};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    oncegate_cli::pages::plain();
     let arguments = match CommandLine::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

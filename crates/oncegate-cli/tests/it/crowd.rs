@@ -8,8 +8,8 @@ use crate::harness::{Answer, Proxy, Stage, Wire, get, pay, within};
 /// More than the 1,024 descriptors that most systems start a process with: the proxy has to raise its limit.
 const IDLE: usize = 1_000;
 const SLOW: usize = 200;
-/// What a client may cost, in a build without optimisation. Measured: about a third of this.
-const BYTES_PER_CLIENT_MAX: u64 = 64 * 1024;
+/// What a client may cost, in a build without optimisation. Measured: half of this.
+const BYTES_PER_CLIENT_MAX: u64 = 40 * 1024;
 
 #[tokio::test]
 async fn a_crowd_of_idle_and_slow_clients_costs_little_and_holds_nobody_up() {
