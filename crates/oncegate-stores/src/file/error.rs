@@ -57,7 +57,20 @@ pub enum FileOpenError {
         path: PathBuf,
         /// The format of the file.
         found: i32,
-        /// The newest format that this version reads.
+        /// The format that this version reads.
+        known: i32,
+    },
+    /// An older version wrote it.
+    #[error(
+        "{path} has format {found}, this version reads {known} alone; use the version that wrote it, \
+         or another path, where none of its keys is known"
+    )]
+    Older {
+        /// The path as it was given.
+        path: PathBuf,
+        /// The format of the file.
+        found: i32,
+        /// The format that this version reads.
         known: i32,
     },
     /// It is ours, but damaged in a way that hides keys: each of them might be executed again.

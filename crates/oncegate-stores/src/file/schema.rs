@@ -5,6 +5,7 @@
 //! any other handle on it would silently drop this process's locks (POSIX), and with them the rule
 //! of one process per file.
 
+use std::cmp::Ordering;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::PathBuf;
@@ -69,6 +70,11 @@ impl FileAt {
                 found,
                 known: FORMAT,
             }),
+            Ok(Kind::Older(found)) => Err(FileOpenError::Older {
+                path: self.path.clone(),
+                found,
+                known: FORMAT,
+            }),
             Err(error) => Err(FileOpenError::of_sqlite(&self.path, error)),
         }
     }
@@ -80,7 +86,7 @@ impl FileAt {
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         let kind = recognise(connection)?;
         match kind {
-            Kind::Foreign | Kind::Newer(_) => return Ok(kind),
+            Kind::Foreign | Kind::Older(_) | Kind::Newer(_) => return Ok(kind),
             Kind::Empty => {
                 // These two count only before the first page is written.
                 connection.pragma_update(None, "page_size", PAGE_BYTES)?;
@@ -197,8 +203,10 @@ impl Meta {
 enum Kind {
     /// Nobody's: there is nothing in it.
     Empty,
-    /// Ours, in a format that we know.
+    /// Ours, in the format that we know.
     Ours,
+    /// Ours, in an earlier format.
+    Older(i32),
     /// Ours, in a later format.
     Newer(i32),
     /// Another program's.
@@ -209,10 +217,10 @@ fn recognise(connection: &Connection) -> rusqlite::Result<Kind> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let (application, format) = (number("application_id")?, number("user_version")?);
     if application == APPLICATION_ID {
-        return Ok(if format > FORMAT {
-            Kind::Newer(format)
-        } else {
-            Kind::Ours
+        return Ok(match format.cmp(&FORMAT) {
+            Ordering::Less => Kind::Older(format),
+            Ordering::Equal => Kind::Ours,
+            Ordering::Greater => Kind::Newer(format),
         });
     }
     let things: i64 =
@@ -247,8 +255,9 @@ pub(super) fn random<const N: usize>() -> rusqlite::Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// The format of the file that this version writes, and the newest that it reads.
-pub const FORMAT: i32 = 1;
+/// The format of the file that this version writes, and the only one that it reads. It grows with every change of
+/// the tables or of what a column means; format 1 had no seals, and no version with it was released.
+pub const FORMAT: i32 = 2;
 
 /// "Once", as an SQLite application id.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"Once");

@@ -96,9 +96,33 @@ fn a_file_of_a_newer_version_names_both_formats() {
     };
     assert_eq!((found, known), (FORMAT + 1, FORMAT));
     assert!(
-        message.contains("has format 2, this version knows 1"),
+        message.contains("has format 3, this version knows 2"),
         "{message}"
     );
+}
+
+/// Its rows have other columns: read as ours, they would say whatever stands in those places.
+#[test]
+fn a_file_of_an_older_format_is_refused_and_left_as_it_is() {
+    let place = Place::new();
+    drop(place.open());
+    let sqlite = place.sqlite();
+    sqlite
+        .pragma_update(None, "user_version", FORMAT - 1)
+        .unwrap();
+    drop(sqlite);
+    let before = fs::read(place.path()).unwrap();
+    let error = refused(&place);
+    let message = error.to_string();
+    let FileOpenError::Older { found, known, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!((found, known), (FORMAT - 1, FORMAT));
+    assert!(
+        message.contains("has format 1, this version reads 2 alone"),
+        "{message}"
+    );
+    assert_eq!(fs::read(place.path()).unwrap(), before);
 }
 
 #[test]
