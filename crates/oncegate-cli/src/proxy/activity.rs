@@ -122,14 +122,18 @@ impl Activity {
         state.served = true;
         state.multiplexed = version == Version::HTTP_2;
         state.head_since = None;
+        // Whatever was left of the body before, in HTTP/1 it was read to get here.
+        state.lingers = false;
         OpenRequest {
             activity: Arc::clone(self),
         }
     }
 
-    /// A request's body is left unread: the connection must not be closed in the client's face.
+    /// A request's body is left unread: the connection must not be closed in the client's face. An HTTP/2 stream ends
+    /// by itself.
     pub(super) fn note_unread(&self) {
-        self.state.lock().lingers = true;
+        let mut state = self.state.lock();
+        state.lingers = !state.multiplexed;
     }
 
     /// The connection was asked to end; from now on it is late.
@@ -342,6 +346,23 @@ mod tests {
         check(&activity, Some((PATIENCE.idle_timeout, Expiry::Close)));
         activity.note_read();
         check(&activity, Some((PATIENCE.header_timeout, Expiry::Cut)));
+    }
+
+    #[test]
+    fn only_the_last_body_of_an_http1_connection_makes_it_linger() {
+        let activity = Arc::new(Activity::new());
+        let lingers = |version, is_read: bool| {
+            let request = activity.open_request(version);
+            if !is_read {
+                activity.note_unread();
+            }
+            drop(request);
+            activity.state.lock().lingers
+        };
+        assert!(lingers(Version::HTTP_11, false));
+        assert!(!lingers(Version::HTTP_11, true));
+        // A stream that is left unread is reset, and there may be others.
+        assert!(!lingers(Version::HTTP_2, false));
     }
 
     #[test]

@@ -20,6 +20,8 @@ use super::activity::Activity;
 /// A request's body that gives up on a client that has stalled.
 pub struct ServerBody {
     incoming: Incoming,
+    /// Its end was seen: of a body in chunks, `Incoming` itself never says so.
+    ended: bool,
     idle_timeout: Duration,
     /// Is told if the body is dropped before its end.
     activity: Arc<Activity>,
@@ -42,6 +44,7 @@ impl ServerBody {
     pub(super) fn new(incoming: Incoming, idle_timeout: Duration, activity: Arc<Activity>) -> Self {
         Self {
             incoming,
+            ended: false,
             idle_timeout,
             activity,
             idle: None,
@@ -51,7 +54,7 @@ impl ServerBody {
 
 impl Drop for ServerBody {
     fn drop(&mut self) {
-        if !self.incoming.is_end_stream() {
+        if !self.is_end_stream() {
             self.activity.note_unread();
         }
     }
@@ -68,6 +71,12 @@ impl Body for ServerBody {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) {
             this.idle = None;
+            // Nothing comes behind trailers.
+            this.ended |= match &frame {
+                Some(Ok(frame)) => frame.is_trailers(),
+                Some(Err(_)) => false,
+                None => true,
+            };
             return Poll::Ready(frame.map(|frame| frame.map_err(ServerBodyError::Broken)));
         }
         let idle_timeout = this.idle_timeout;
@@ -81,7 +90,7 @@ impl Body for ServerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.ended || self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use oncegate_cli::proxy::{Drained, ServerSettings};
 
+use tokio::io::AsyncWriteExt;
+
 use super::support::{Origin, Proxy, Wire, within};
 
 const SHORT: Duration = Duration::from_millis(20);
@@ -130,6 +132,32 @@ async fn a_client_that_stalls_in_mid_body_breaks_its_own_request() {
     assert!(client.read_head().await.starts_with("HTTP/1.1 502 "));
 }
 
+/// A client is listened to further only if its body was not read to its end; a body in chunks says so at its end alone.
+/// Who is listened to can write on: much more than both kernels hold.
+#[tokio::test]
+async fn a_body_in_chunks_that_was_read_to_its_end_keeps_no_connection_open() {
+    let origin = Origin::bind().await;
+    let proxy = Proxy::start(&origin, ServerSettings::default()).await;
+    for trailers in ["", "x-sum: 1\r\n"] {
+        let mut client = proxy.connect().await;
+        client
+            .write("POST / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n")
+            .await;
+        client
+            .write(format!(
+                "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n{trailers}\r\n"
+            ))
+            .await;
+        let mut upstream = origin.accept().await;
+        upstream.read_until("\r\n0\r\n").await;
+        upstream.write(OK).await;
+        read_ok(&mut client).await;
+        assert_eq!(client.read_to_end().await.unwrap(), "");
+        let written = within(client.0.write_all(&vec![b'x'; 32 * 1024 * 1024])).await;
+        written.expect_err("nobody has anything to say there any more");
+    }
+}
+
 /// Twice what both kernels take of an answer, and nobody reads.
 #[tokio::test]
 async fn a_client_that_takes_nothing_of_its_answer_is_dropped_after_write_timeout() {
@@ -144,7 +172,6 @@ async fn a_client_that_takes_nothing_of_its_answer_is_dropped_after_write_timeou
     let mut wire = origin.accept().await;
     wire.read_head().await;
     let endless = tokio::spawn(async move {
-        use tokio::io::AsyncWriteExt;
         let chunk = [b'x'; 64 * 1024];
         wire.0.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
         while wire.0.write_all(&chunk).await.is_ok() {}
