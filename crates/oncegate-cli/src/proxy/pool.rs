@@ -263,14 +263,15 @@ impl Pool {
                     .await?
             }
         };
+        let own_name = self.upstream.authority();
         match ready {
             Ready::Http1(connection) => {
-                let request = recast(request, Protocol::Http1)?;
+                let request = recast(request, Protocol::Http1, own_name)?;
                 let idle = own.http1.load_full();
                 self.exchange_http1(&idle, connection, request).await
             }
             Ready::Http2(lease) => {
-                let request = recast(request, Protocol::Http2)?;
+                let request = recast(request, Protocol::Http2, own_name)?;
                 self.exchange_http2(&own.http2, lease, request).await
             }
         }

@@ -13,10 +13,12 @@ use super::answer::NoAnswer;
 use super::headers::frame_request;
 use super::upstream::Protocol;
 
-/// Makes `request` one for `protocol`, if it is not.
+/// Makes `request` one for `protocol`, if it is not. Where HTTP/2 has no place for its `Host`, that is `own`: the name
+/// of the upstream.
 pub(super) fn recast<B: Body>(
     request: Request<B>,
     protocol: Protocol,
+    own: &Authority,
 ) -> Result<Request<B>, NoAnswer> {
     if (request.version() == Version::HTTP_2) == (protocol == Protocol::Http2) {
         return Ok(request);
@@ -24,7 +26,7 @@ pub(super) fn recast<B: Body>(
     let (mut head, body) = request.into_parts();
     match protocol {
         Protocol::Http1 => for_http1(&mut head)?,
-        Protocol::Http2 => for_http2(&mut head)?,
+        Protocol::Http2 => for_http2(&mut head, own)?,
     }
     if head.method != Method::CONNECT {
         frame_request(&mut head, &body, protocol);
@@ -53,7 +55,7 @@ fn for_http1(head: &mut request::Parts) -> Result<(), NoAnswer> {
 }
 
 /// `Host` becomes `:authority`, and nothing speaks about the connection.
-fn for_http2(head: &mut request::Parts) -> Result<(), NoAnswer> {
+fn for_http2(head: &mut request::Parts, own: &Authority) -> Result<(), NoAnswer> {
     head.version = Version::HTTP_2;
     head.headers.remove(CONNECTION);
     head.headers.remove(TRANSFER_ENCODING);
@@ -64,8 +66,8 @@ fn for_http2(head: &mut request::Parts) -> Result<(), NoAnswer> {
     let mut parts = std::mem::take(&mut head.uri).into_parts();
     parts.scheme = Some(Scheme::HTTPS);
     if let Some(host) = host {
-        let authority = Authority::try_from(host.as_bytes()).map_err(NoAnswer::not_sent)?;
-        parts.authority = Some(authority);
+        let authority = Authority::try_from(host.as_bytes());
+        parts.authority = Some(authority.unwrap_or_else(|_| own.clone()));
     }
     head.uri = Uri::from_parts(parts).map_err(NoAnswer::not_sent)?;
     Ok(())
@@ -98,11 +100,12 @@ mod tests {
         } else {
             [Protocol::Http2, Protocol::Http1]
         };
-        let request = recast(request, there[0]).unwrap();
+        let own = Authority::from_static("own");
+        let request = recast(request, there[0], &own).unwrap();
         assert_eq!(lines(&request), expected);
-        let again = recast(request, there[0]).unwrap();
+        let again = recast(request, there[0], &own).unwrap();
         assert_eq!(lines(&again), expected);
-        assert_eq!(lines(&recast(again, there[1]).unwrap()), before);
+        assert_eq!(lines(&recast(again, there[1], &own).unwrap()), before);
     }
 
     #[test]

@@ -263,6 +263,26 @@ async fn an_upstream_that_asks_for_our_certificate_is_shown_it() {
     assert_eq!(stage.origin.executions("somebody"), 1);
 }
 
+/// HTTP/1.1 allows an empty `Host`, HTTP/2 has no place for it; what the upstream speaks shows only when it is dialled.
+#[tokio::test]
+async fn an_empty_host_becomes_the_upstreams_own_name_over_http2() {
+    let stage = Stage::new().await;
+    let authority = Authority::new();
+    let origin = Http2Origin::start(&authority.issue()).await;
+    let proxy = trusting(&stage, &origin.acceptor, &authority).start().await;
+    // The first is made for HTTP/1.1, the second one not.
+    for key in ["first", "second"] {
+        let answer = proxy.send(&pay(key).header("Host", "")).await;
+        answer.must_be_executed();
+        let own = format!(
+            "https://localhost:{}/payments",
+            origin.acceptor.address.port()
+        );
+        let entry = (own, br#"{"amount":100}"#.to_vec());
+        assert_eq!(origin.book()[key], [entry]);
+    }
+}
+
 /// The authorities of a file or of the system have to be there before a port is.
 #[tokio::test]
 async fn an_upstream_that_nobody_could_vouch_for_is_refused_at_the_start() {
