@@ -83,12 +83,14 @@ impl SharedConnection {
             .then(|| StreamLease::new(current))
     }
 
-    /// Speaks HTTP/2 on a fresh stream and makes it the current connection. No request is sent by this.
-    pub(super) async fn replace(
+    /// Speaks HTTP/2 on a fresh stream and makes it the current connection, if others may still have it by then. No
+    /// request is sent by this.
+    pub(super) async fn open(
         &self,
         stream: Transport,
         settings: &PoolSettings,
         tasks: &TaskTracker,
+        is_for_others: impl Fn() -> bool,
     ) -> Result<StreamLease, NoAnswer> {
         let executor = HoldFirst {
             held: Arc::new(Mutex::new(Held::Nothing)),
@@ -117,7 +119,13 @@ impl SharedConnection {
             }
         });
         tasks.spawn(join(dispatcher, h2));
-        *self.current.lock() = Some(Arc::clone(&connection));
+        {
+            let mut current = self.current.lock();
+            // Asked under the lock: whoever forgets comes before the question, or after the answer was put here.
+            if is_for_others() {
+                *current = Some(Arc::clone(&connection));
+            }
+        }
         Ok(StreamLease::new(connection))
     }
 

@@ -106,7 +106,8 @@ struct TlsConnections {
 
 /// A connection for one request.
 enum Ready {
-    Http1(Connection),
+    /// And where it goes afterwards.
+    Http1(Connection, Arc<IdleStack>),
     Http2(StreamLease),
 }
 
@@ -165,6 +166,7 @@ impl Pool {
         match &self.connections {
             Connections::Tls(own) => {
                 let empty = IdleStack::new(&self.settings, self.tasks.clone());
+                // First: what is opened meanwhile sees it, or is forgotten with the rest.
                 own.http1.store(Arc::new(empty));
                 own.http2.forget();
             }
@@ -265,9 +267,8 @@ impl Pool {
         };
         let own_name = self.upstream.authority();
         match ready {
-            Ready::Http1(connection) => {
+            Ready::Http1(connection, idle) => {
                 let request = recast(request, Protocol::Http1, own_name)?;
-                let idle = own.http1.load_full();
                 self.exchange_http1(&idle, connection, request).await
             }
             Ready::Http2(lease) => {
@@ -325,7 +326,12 @@ impl Pool {
         }
         let stream = self.connect().await.map_err(NoAnswer::not_sent)?;
         shared
-            .replace(Transport::Plain(stream), &self.settings, &self.tasks)
+            .open(
+                Transport::Plain(stream),
+                &self.settings,
+                &self.tasks,
+                || true,
+            )
             .await
     }
 
@@ -347,17 +353,17 @@ impl Pool {
         self.dial_tls(own, want.offer).await
     }
 
-    /// A handshake that fails is a connection that was never there.
+    /// A handshake that fails is a connection that was never there; nor is one that was begun under an older trust,
+    /// however it went.
     async fn dial_tls(&self, own: &TlsConnections, offer: Offer) -> Result<Ready, NoAnswer> {
-        let tls = own
-            .tls
-            .as_ref()
-            .ok_or_else(|| NoAnswer::not_sent("no certificate of the upstream is trusted"))?;
-        let stream = self.connect().await.map_err(NoAnswer::not_sent)?;
-        let stream = tls
-            .connect(stream, offer)
-            .await
-            .map_err(NoAnswer::not_sent)?;
+        let (stream, idle) = loop {
+            // Before the dial: with this stack goes the trust that the handshake begins with.
+            let idle = own.http1.load_full();
+            let shaken = self.shake_hands(own, offer).await;
+            if own.is_current(&idle) {
+                break (shaken?, idle);
+            }
+        };
         let protocol = if stream.alpn() == Some(HTTP2) {
             Protocol::Http2
         } else {
@@ -369,13 +375,26 @@ impl Pool {
         match protocol {
             Protocol::Http1 => {
                 let connection = Connection::handshake(stream, &self.tasks).await?;
-                Ok(Ready::Http1(connection))
+                Ok(Ready::Http1(connection, idle))
             }
             Protocol::Http2 => {
-                let replaced = own.http2.replace(stream, &self.settings, &self.tasks);
-                Ok(Ready::Http2(replaced.await?))
+                let is_current = || own.is_current(&idle);
+                let opened = own
+                    .http2
+                    .open(stream, &self.settings, &self.tasks, is_current);
+                Ok(Ready::Http2(opened.await?))
             }
         }
+    }
+
+    async fn shake_hands(&self, own: &TlsConnections, offer: Offer) -> Result<Transport, NoAnswer> {
+        let tls = own
+            .tls
+            .as_ref()
+            .ok_or_else(|| NoAnswer::not_sent("no certificate of the upstream is trusted"))?;
+        let stream = self.connect().await.map_err(NoAnswer::not_sent)?;
+        let shaken = tls.connect(stream, offer).await;
+        shaken.map_err(NoAnswer::not_sent)
     }
 
     async fn connect(&self) -> io::Result<TcpStream> {
@@ -413,9 +432,16 @@ impl TlsConnections {
             Offer::Any => self.http2.lease(want.idle_max),
             Offer::Http1 => None,
         };
-        shared
-            .map(Ready::Http2)
-            .or_else(|| self.http1.load().take(want.idle_max).map(Ready::Http1))
+        shared.map(Ready::Http2).or_else(|| {
+            let idle = self.http1.load_full();
+            let waiting = idle.take(want.idle_max)?;
+            Some(Ready::Http1(waiting, idle))
+        })
+    }
+
+    /// Whether nothing was forgotten since this was the stack.
+    fn is_current(&self, idle: &Arc<IdleStack>) -> bool {
+        Arc::ptr_eq(idle, &self.http1.load())
     }
 
     fn agreed(&self) -> Option<Protocol> {

@@ -10,11 +10,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::Response;
+use http_body_util::Full;
+use oncegate_cli::proxy::{Forward, ForwardSettings, Trust, UpstreamTls, certificates};
 use rustls::ServerConfig;
-use tokio::net::TcpStream;
+use rustls::pki_types::ServerName;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
+use tower_service::Service;
 
 use crate::harness::tls::{Acceptor, Authority, Certificate, Goodbye};
 use crate::harness::{Act, Origin, Setup, Stage, Wire, get, pay, within};
@@ -263,6 +268,51 @@ async fn an_upstream_that_asks_for_our_certificate_is_shown_it() {
     assert_eq!(stage.origin.executions("somebody"), 1);
 }
 
+/// Trust is taken away while a handshake is under way: that one still succeeds, and not one byte is sent over it. The
+/// request is sent over a connection to somebody who is trusted now.
+#[tokio::test]
+async fn a_connection_that_was_begun_under_an_older_trust_carries_no_request() {
+    for alpn in ["h2", "http/1.1"] {
+        let (older, newer) = (Authority::new(), Authority::new());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let tls = UpstreamTls::new(ServerName::from(address.ip()), &trust(&older));
+        let settings = ForwardSettings {
+            tls: Some(tls.clone()),
+            ..ForwardSettings::default()
+        };
+        let mut forward = Forward::new(format!("https://{address}").parse().unwrap(), settings);
+        let request = http::Request::post("/payments").body(Full::new(Bytes::from("abc")));
+        let sending = tokio::spawn(forward.call(request.unwrap()));
+
+        // Its first words say that it has begun under the older trust.
+        let (stream, _) = within("a dial", listener.accept()).await.unwrap();
+        let begun = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+        let begun = within("a handshake", begun).await.unwrap();
+        tls.exchange(&trust(&newer));
+        forward.forget_connections();
+        let shown = Arc::new(older.issue().server(&[alpn]));
+        let shaken = within("a handshake", begun.into_stream(shown)).await;
+        let mut bytes = [0; 1];
+        let sent = match shaken {
+            Ok(mut stream) => within("an end", stream.read(&mut bytes)).await,
+            Err(error) => Err(error),
+        };
+        assert_eq!(sent.unwrap_or(0), 0, "{alpn}");
+
+        let (stream, _) = within("a second dial", listener.accept()).await.unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(newer.issue().server(&[alpn])));
+        let mut stream = within("a handshake", acceptor.accept(stream))
+            .await
+            .unwrap();
+        let sent = within("a request", stream.read(&mut bytes)).await.unwrap();
+        assert_eq!(sent, 1, "{alpn}");
+        drop(stream);
+        let Ok(answer) = within("an answer", sending).await.unwrap();
+        assert_eq!(answer.status(), 502);
+    }
+}
+
 /// HTTP/1.1 allows an empty `Host`, HTTP/2 has no place for it; what the upstream speaks shows only when it is dialled.
 #[tokio::test]
 async fn an_empty_host_becomes_the_upstreams_own_name_over_http2() {
@@ -314,6 +364,10 @@ fn trusting_at(stage: &Stage, upstream: &str, authority: &Authority) -> Setup {
     let ca = stage.write("upstream-ca.pem", &authority.pem);
     let setup = stage.proxy_before(&format!("https://{upstream}"));
     setup.set(&format!("upstream_ca_file={}", Path::new(&ca).display()))
+}
+
+fn trust(authority: &Authority) -> Trust {
+    Trust::of(certificates(authority.pem.as_bytes()).unwrap()).unwrap()
 }
 
 async fn before(origin: &Origin, config: ServerConfig, goodbye: Goodbye) -> Acceptor {
