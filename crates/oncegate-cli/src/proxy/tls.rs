@@ -2,9 +2,10 @@
 //!
 //! Promises: one provider (aws-lc-rs), TLS 1.2 and 1.3, `h2` and `http/1.1` by ALPN; a certificate whose key is
 //! another one's is refused here and not at the first handshake; what is exchanged counts for the next handshake and
-//! leaves open connections alone; no handshake takes longer than its time, and no more than [`HANDSHAKES_MAX`] of
-//! them run at once. Early data is off on both sides: a request that can be replayed on the wire is no request.
-//! It deliberately asks no client for a certificate: a credential that no scope covers must not come in unseen.
+//! leaves open connections alone; no handshake takes longer than its time. How many are under way is bounded by the
+//! places for connections alone: whatever else they shared, clients that halt could take from the others. Early data
+//! is off on both sides: a request that can be replayed on the wire is no request. It deliberately asks no
+//! client for a certificate: a credential that no scope covers must not come in unseen.
 
 use std::fmt;
 use std::io;
@@ -15,12 +16,12 @@ use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem};
+use rustls::server::Acceptor;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, InconsistentKeys, RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector, TlsStream};
 
 use super::transport::Transport;
 
@@ -78,7 +79,6 @@ pub enum InvalidIdentity {
 #[derive(Clone)]
 pub struct ServerTls {
     current: Arc<ArcSwap<ServerConfig>>,
-    handshakes: Arc<Semaphore>,
     handshake_timeout: Duration,
 }
 
@@ -247,7 +247,6 @@ impl ServerTls {
     pub fn new(identity: &Identity, handshake_timeout: Duration) -> Self {
         Self {
             current: Arc::new(ArcSwap::new(server_config(identity))),
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
             handshake_timeout,
         }
     }
@@ -257,14 +256,14 @@ impl ServerTls {
         self.current.store(server_config(identity));
     }
 
-    /// Shakes hands. Who sends nothing has `handshake_timeout` as well, but takes no turn from others.
+    /// Shakes hands, within `handshake_timeout`. A certificate is chosen, and the work of a handshake begins, only when
+    /// all is there that a client says at first.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<Transport> {
         let shaken = timeout(self.handshake_timeout, async {
+            // Who sends nothing costs nothing.
             stream.readable().await?;
-            // Nobody closes the semaphore.
-            let _turn = self.handshakes.acquire().await.map_err(io::Error::other)?;
-            let acceptor = TlsAcceptor::from(self.current.load_full());
-            acceptor.accept(stream).await
+            let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+            begun.into_stream(self.current.load_full()).await
         });
         let stream = shaken.await.map_err(io::Error::from)??;
         Ok(Transport::Tls(Box::new(TlsStream::Server(stream))))
@@ -362,6 +361,4 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 /// The names of the protocols in ALPN.
 pub(super) const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
-/// More wait for their turn, within their time: each costs a signature and some tens of kilobytes.
-const HANDSHAKES_MAX: usize = 1024;
 const ENCRYPTED: &[u8] = b"ENCRYPTED";

@@ -74,7 +74,7 @@ async fn beginning(proxy: &Proxy, number: usize) -> TcpStream {
     wire.stream
 }
 
-fn raise_own_limit() {
+pub(crate) fn raise_own_limit() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,

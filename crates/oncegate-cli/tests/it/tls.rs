@@ -8,9 +8,12 @@ use http_body_util::Full;
 use oncegate_cli::proxy::{
     Identity, ServerBody, ServerSettings, ServerTls, certificates, private_key, serve,
 };
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::crowd::raise_own_limit;
 use crate::harness::tls::{Acceptor, Authority, Certificate, client, connect};
 use crate::harness::{
     Act, Gate, Http2, Proxy, Setup, Stage, Wire, get, pay, program, run, send, within,
@@ -145,6 +148,36 @@ async fn a_client_that_never_shakes_hands_gives_its_place_up() {
         drop(ended);
     }
     serving.abort();
+}
+
+/// Whatever they said before they fell silent: half a record, or all that a client says at first. There was a limit of
+/// 1,024 handshakes once, and they used it up for everybody.
+#[tokio::test]
+async fn clients_that_halt_in_mid_handshake_hold_up_nobody() {
+    let stage = Stage::new().await;
+    let authority = Authority::new();
+    let setup = over_tls(&stage, &authority.issue());
+    let proxy = setup.set("tls_handshake_timeout=1m").start().await;
+    raise_own_limit();
+    send_over_tls(&proxy, &authority, "before").await;
+    let mut whole = Vec::new();
+    let name = ServerName::from(proxy.listen.ip());
+    let mut hello = ClientConnection::new(client(&[&authority], ""), name).unwrap();
+    hello.write_tls(&mut whole).unwrap();
+    for (key, said) in [("half", &whole[..1]), ("whole", &whole)] {
+        let before = proxy.resident_bytes();
+        let mut halting = Vec::with_capacity(HALTING);
+        for _ in 0..HALTING {
+            let mut wire = Wire::connect(proxy.listen).await.unwrap();
+            wire.write(said).await.unwrap();
+            halting.push(wire);
+        }
+        send_over_tls(&proxy, &authority, key).await;
+        // And nobody had to go for that.
+        assert!(halting.iter().all(is_open), "{key}");
+        let each = proxy.resident_bytes().saturating_sub(before) / HALTING as u64;
+        assert!(each < HALTING_BYTES_MAX, "{each} bytes for each, {key}");
+    }
 }
 
 /// M-32: who has not shaken hands yet has asked for nothing.
@@ -299,6 +332,18 @@ async fn send_over_tls(proxy: &Proxy, authority: &Authority, key: &str) {
     send(tunnel.address, &pay(key)).await.must_be_executed();
 }
 
+/// Reads what there is to read: at an end there would be nothing, again and again.
+fn is_open(wire: &Wire) -> bool {
+    let mut dropped = [0; 8 * 1024];
+    loop {
+        match wire.stream.try_read(&mut dropped) {
+            Ok(0) => return false,
+            Ok(_) => {}
+            Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
 /// Answers everything with an empty 200.
 #[derive(Clone)]
 struct Answering;
@@ -319,3 +364,7 @@ impl tower_service::Service<Request<ServerBody>> for Answering {
         std::future::ready(Ok(Response::default()))
     }
 }
+
+const HALTING: usize = 1_100;
+/// What a client in mid-handshake may cost, in a build without optimisation.
+const HALTING_BYTES_MAX: u64 = 128 * 1024;
