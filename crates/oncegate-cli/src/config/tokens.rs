@@ -119,7 +119,7 @@ fn key_set(path: &Path, config: &Config) -> Result<Tokens, Finding> {
     let keys = JwtKeys::from_jwks(&document).map_err(|error| {
         let help = if matches!(error, JwtKeysError::SecretInKeySet) {
             "a shared secret goes into `jwt_secret_file`, as it is"
-        } else if matches!(error, JwtKeysError::NoKeySet(_)) {
+        } else if matches!(error, JwtKeysError::NoKeySet { .. }) {
             "it is what the issuer serves as `jwks_uri`: `{ \"keys\": [ .. ] }`"
         } else {
             ""

@@ -12,6 +12,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, 
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::error::Category;
 
 /// The keys that tokens may be signed with.
 #[derive(Clone, Eq, PartialEq)]
@@ -34,8 +35,15 @@ pub enum JwtKeysError {
     #[error("it holds a public key, and no secret")]
     SecretIsPublic,
     /// It is no JSON object with a list of `keys`.
-    #[error("it holds no JSON Web Key Set: {0}")]
-    NoKeySet(serde_json::Error),
+    #[error("it holds no JSON Web Key Set: {what} at line {line} column {column}")]
+    NoKeySet {
+        /// What kind of mistake it is. What stands there is not shown: it may be a secret.
+        what: &'static str,
+        /// In which line.
+        line: usize,
+        /// In which column of it.
+        column: usize,
+    },
     /// A key set is published, and a secret must not be.
     #[error("it holds a secret (`\"kty\":\"oct\"`), and a key set is a public document")]
     SecretInKeySet,
@@ -85,7 +93,7 @@ impl JwtKeys {
     /// # Errors
     /// If it is no key set, or holds a secret, too many keys, or none that could be used.
     pub fn from_jwks(document: &[u8]) -> Result<Self, JwtKeysError> {
-        let set: KeySet = serde_json::from_slice(document).map_err(JwtKeysError::NoKeySet)?;
+        let set: KeySet = serde_json::from_slice(document).map_err(no_key_set)?;
         let count = set.keys.len();
         if set.keys.iter().any(|key| key["kty"] == "oct") {
             return Err(JwtKeysError::SecretInKeySet);
@@ -186,6 +194,21 @@ impl Eq for Key {}
 #[derive(Deserialize)]
 struct KeySet {
     keys: Vec<Value>,
+}
+
+/// The parser's own words would show what it found, and whoever took the wrong file would find a secret in the log.
+fn no_key_set(error: serde_json::Error) -> JwtKeysError {
+    let what = match error.classify() {
+        Category::Io => "it could not be read",
+        Category::Syntax => "no JSON",
+        Category::Data => "no object with a list of `keys`",
+        Category::Eof => "it ends too soon",
+    };
+    JwtKeysError::NoKeySet {
+        what,
+        line: error.line(),
+        column: error.column(),
+    }
 }
 
 /// The algorithms that a key of this kind can be for.

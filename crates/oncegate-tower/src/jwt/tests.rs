@@ -286,3 +286,22 @@ fn debug_output_shows_no_secret() {
         "{shown}"
     );
 }
+
+/// The parser used to be quoted: whoever pointed the setting at the wrong file found its content in the log.
+#[test]
+fn what_is_no_key_set_is_refused_without_showing_what_stands_there() {
+    let table = [
+        (r#"{"keys":"hunter2"}"#, "no object with a list of `keys`"),
+        (r#""hunter2""#, "no object with a list of `keys`"),
+        ("hunter2", "no JSON"),
+        (r#"{"keys":["hunter2""#, "it ends too soon"),
+    ];
+    for (document, what) in table {
+        let said = JwtKeys::from_jwks(document.as_bytes())
+            .unwrap_err()
+            .to_string();
+        let expected = format!("it holds no JSON Web Key Set: {what} at line 1 column ");
+        assert!(said.starts_with(&expected), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
