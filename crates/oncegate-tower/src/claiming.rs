@@ -27,18 +27,21 @@ pub(crate) async fn begin(
         })
         .await;
     }
-    if let Err(wait) = gate.meters.take(subject) {
-        return match judge(gate, request, policy, || Refusal::quota_reached(wait)).await {
-            // A take-over creates no record. Should this one vanish meanwhile, the quota is over by one.
-            Ok(Verdict::Unknown(_)) if policy.on_unknown != OnUnknown::Refuse => {
-                ask(gate, request, policy).await
-            }
-            judged => judged,
-        };
-    }
+    let taken = match gate.meters.take(subject) {
+        Ok(taken) => taken,
+        Err(wait) => {
+            return match judge(gate, request, policy, || Refusal::quota_reached(wait)).await {
+                // A take-over creates no record. Should this one vanish meanwhile, the quota is over by one.
+                Ok(Verdict::Unknown(_)) if policy.on_unknown != OnUnknown::Refuse => {
+                    ask(gate, request, policy).await
+                }
+                judged => judged,
+            };
+        }
+    };
     let begun = ask(gate, request, policy).await;
-    if !creates_a_record(&begun) {
-        gate.meters.give_back(subject);
+    if creates_a_record(&begun) {
+        taken.spend();
     }
     begun
 }

@@ -1,7 +1,9 @@
 //! Bounds on how many new keys come into the store in a while: of one scope, from one address, and in all (M-38).
 //!
 //! Promises: a request is counted only if it creates a record, and held up only if it would. Replays and judgements go
-//! on whatever the quota. What is remembered for that is bounded, and lost on a restart.
+//! on whatever the quota. While the store has not decided yet which of them a request is, a key is held for it: no
+//! quota is ever exceeded, and a new key that finds only such keys in its way is told to come back at once, and not
+//! when a spent one would. What is remembered for that is bounded, and lost on a restart.
 //!
 //! Deliberately absent: counting over several processes, and records that are there already. A quota bounds how fast
 //! one process lets the store grow. A key that was released again has been counted.
@@ -104,9 +106,82 @@ struct State {
     addresses: Table<IpAddr>,
 }
 
-/// When all that was taken will have come back. One that lies behind is as good as none.
+/// What was taken of a quota.
 #[derive(Clone, Copy, Debug, Default)]
-struct Meter(Duration);
+struct Meter {
+    /// When all that was spent will have come back. One that lies behind is as good as none.
+    back_at: Duration,
+    /// Keys that are held for requests of which the store has not said yet whether they create a record.
+    undecided: u32,
+}
+
+/// Whose meter counts for a subject.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Whose {
+    Its,
+    /// There was no room for one of its own.
+    Crowds,
+}
+
+/// One key of each quota, held until it is known whether a record comes of it. Dropped, it goes back to where it was
+/// taken.
+#[derive(Debug)]
+pub(crate) struct Taken<'a> {
+    /// Nothing if there are no quotas.
+    meters: Option<&'a Meters>,
+    subject: &'a Subject,
+    by_address: Option<Whose>,
+    by_scope: Option<Whose>,
+}
+
+impl Taken<'_> {
+    /// A record was created.
+    pub(crate) fn spend(mut self) {
+        if let Some(meters) = self.meters.take() {
+            let now = meters.started.elapsed();
+            meters.decide(&self, |quota, meter| meter.spend(quota, now));
+        }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(meters) = self.meters.take() {
+            meters.decide(self, |_quota, meter| meter.give_back());
+        }
+    }
+}
+
+impl Meter {
+    /// Whether there is room for one key more, or else when there will be. What is undecided may be spent, so there
+    /// is no room for that twice; but it may as well come back at once.
+    fn room(&self, quota: Quota, now: Duration) -> Result<(), Duration> {
+        let back_at = self.back_at.max(now) + quota.each();
+        let full_at = now + quota.per;
+        match back_at.checked_sub(full_at) {
+            None | Some(Duration::ZERO) => {}
+            Some(wait) => return Err(wait),
+        }
+        if back_at + quota.each().saturating_mul(self.undecided) > full_at {
+            return Err(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    const fn give_back(&mut self) {
+        debug_assert!(self.undecided > 0, "what is given back was taken");
+        self.undecided = self.undecided.saturating_sub(1);
+    }
+
+    fn spend(&mut self, quota: Quota, now: Duration) {
+        self.give_back();
+        self.back_at = self.back_at.max(now) + quota.each();
+    }
+
+    fn is_idle(&self, now: Duration) -> bool {
+        self.undecided == 0 && self.back_at <= now
+    }
+}
 
 /// The meters of those who took something lately.
 #[derive(Debug)]
@@ -128,10 +203,17 @@ impl Meters {
         }
     }
 
-    /// Takes one key of each quota, or of none: then it says after how long it would.
-    pub(crate) fn take(&self, subject: &Subject) -> Result<(), Duration> {
+    /// Takes one key of each quota, or of none: then it says after how long it would. Without any wait, it is held up
+    /// only by requests that are about to be decided.
+    pub(crate) fn take<'a>(&'a self, subject: &'a Subject) -> Result<Taken<'a>, Duration> {
+        let mut taken = Taken {
+            meters: None,
+            subject,
+            by_address: None,
+            by_scope: None,
+        };
         if self.quotas == Quotas::default() {
-            return Ok(());
+            return Ok(taken);
         }
         let now = self.started.elapsed();
         let mut state = self.state.lock();
@@ -140,70 +222,82 @@ impl Meters {
             scopes,
             addresses,
         } = &mut *state;
+        let mut held: [Option<&mut Meter>; 3] = [None, None, None];
         // The address first: whoever invents scopes must not fill their table from one place.
-        let by_address = self
-            .quotas
-            .per_address
-            .zip(subject.address.as_ref())
-            .map(|(quota, address)| (quota, addresses.admit(address, now)));
-        room(&by_address, now)?;
-        let by_scope = self
-            .quotas
-            .per_scope
-            .zip(subject.scope.as_ref())
-            .map(|(quota, scope)| (quota, scopes.admit(scope, now)));
-        room(&by_scope, now)?;
-        let in_all = self.quotas.total.map(|quota| (quota, total));
-        room(&in_all, now)?;
-        for (quota, meter) in [by_address, by_scope, in_all].into_iter().flatten() {
-            meter.0 = meter.0.max(now) + quota.each();
+        if let (Some(quota), Some(address)) = (self.quotas.per_address, &subject.address) {
+            let (whose, meter) = addresses.admit(address, now);
+            meter.room(quota, now)?;
+            taken.by_address = Some(whose);
+            held[0] = Some(meter);
         }
-        Ok(())
+        if let (Some(quota), Some(scope)) = (self.quotas.per_scope, &subject.scope) {
+            let (whose, meter) = scopes.admit(scope, now);
+            meter.room(quota, now)?;
+            taken.by_scope = Some(whose);
+            held[1] = Some(meter);
+        }
+        if let Some(quota) = self.quotas.total {
+            total.room(quota, now)?;
+            held[2] = Some(total);
+        }
+        for meter in held.into_iter().flatten() {
+            meter.undecided += 1;
+        }
+        taken.meters = Some(self);
+        Ok(taken)
     }
 
-    /// Gives back what a request took that created no record.
-    pub(crate) fn give_back(&self, subject: &Subject) {
-        if self.quotas == Quotas::default() {
-            return;
-        }
+    /// Does the same to each meter of which one key was taken.
+    fn decide(&self, taken: &Taken<'_>, each: impl Fn(Quota, &mut Meter)) {
         let mut state = self.state.lock();
         let State {
             total,
             scopes,
             addresses,
         } = &mut *state;
-        let by_address = self
-            .quotas
-            .per_address
-            .zip(subject.address.as_ref())
-            .map(|(quota, address)| (quota, addresses.find(address)));
-        let by_scope = self
-            .quotas
-            .per_scope
-            .zip(subject.scope.as_ref())
-            .map(|(quota, scope)| (quota, scopes.find(scope)));
-        let in_all = self.quotas.total.map(|quota| (quota, total));
-        for (quota, meter) in [by_address, by_scope, in_all].into_iter().flatten() {
-            meter.0 = meter.0.saturating_sub(quota.each());
+        let by_address = taken
+            .by_address
+            .zip(taken.subject.address.as_ref())
+            .and_then(|(whose, address)| addresses.meter(whose, address));
+        let by_scope = taken
+            .by_scope
+            .zip(taken.subject.scope.as_ref())
+            .and_then(|(whose, scope)| scopes.meter(whose, scope));
+        let metered = [
+            (self.quotas.per_address, by_address),
+            (self.quotas.per_scope, by_scope),
+            (self.quotas.total, Some(total)),
+        ];
+        for (quota, meter) in metered {
+            if let (Some(quota), Some(meter)) = (quota, meter) {
+                each(quota, meter);
+            }
         }
     }
 }
 
 impl<K: Clone + Eq + Hash> Table<K> {
     /// The meter of `key`: its own, or, if there is no room for one, that of the crowd.
-    fn admit(&mut self, key: &K, now: Duration) -> &mut Meter {
+    fn admit(&mut self, key: &K, now: Duration) -> (Whose, &mut Meter) {
         if self.meters.len() >= QUOTA_SUBJECTS_MAX && now >= self.tidied_again_at {
-            self.meters.retain(|_, meter| meter.0 > now);
+            self.meters.retain(|_, meter| !meter.is_idle(now));
             self.tidied_again_at = now + TIDY_PAUSE;
         }
         if self.meters.len() < QUOTA_SUBJECTS_MAX && !self.meters.contains_key(key) {
             self.meters.insert(key.clone(), Meter::default());
         }
-        self.find(key)
+        match self.meters.get_mut(key) {
+            Some(meter) => (Whose::Its, meter),
+            None => (Whose::Crowds, &mut self.crowd),
+        }
     }
 
-    fn find(&mut self, key: &K) -> &mut Meter {
-        self.meters.get_mut(key).unwrap_or(&mut self.crowd)
+    /// The meter that was found when something was taken of it. What is undecided keeps it there.
+    fn meter(&mut self, whose: Whose, key: &K) -> Option<&mut Meter> {
+        match whose {
+            Whose::Its => self.meters.get_mut(key),
+            Whose::Crowds => Some(&mut self.crowd),
+        }
     }
 }
 
@@ -214,18 +308,6 @@ impl<K> Default for Table<K> {
             crowd: Meter::default(),
             tidied_again_at: Duration::ZERO,
         }
-    }
-}
-
-/// Whether there is room for one key more, or else when there will be.
-fn room(metered: &Option<(Quota, &mut Meter)>, now: Duration) -> Result<(), Duration> {
-    let Some((quota, meter)) = metered else {
-        return Ok(());
-    };
-    let full = meter.0.max(now) + quota.each();
-    match full.checked_sub(now + quota.per) {
-        None | Some(Duration::ZERO) => Ok(()),
-        Some(wait) => Err(wait),
     }
 }
 
@@ -271,13 +353,18 @@ mod tests {
         Meters::new(quotas, |_| None)
     }
 
+    /// Whether a record can be created.
+    fn spends(meters: &Meters, subject: &Subject) -> bool {
+        meters.take(subject).map(Taken::spend).is_ok()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_quota_can_be_used_at_once_and_comes_back_evenly() {
         let meters = meters(Quotas {
             per_scope: Quota::new(4, HOUR),
             ..Quotas::default()
         });
-        let take = |name| meters.take(&subject(name, "192.0.2.1"));
+        let take = |name| meters.take(&subject(name, "192.0.2.1")).map(Taken::spend);
         assert_eq!([take(1), take(1), take(1), take(1)], [Ok(()); 4]);
         assert_eq!(take(1), Err(HOUR / 4));
         assert_eq!(take(2), Ok(()));
@@ -298,10 +385,44 @@ mod tests {
         });
         let anybody = subject(1, "192.0.2.1");
         for _ in 0..3 {
-            assert_eq!(meters.take(&anybody), Ok(()));
-            assert!(meters.take(&anybody).is_err());
-            meters.give_back(&anybody);
+            let taken = meters.take(&anybody).unwrap();
+            // It may come back at any moment; a key that was spent, in an hour.
+            assert_eq!(meters.take(&anybody).unwrap_err(), Duration::ZERO);
+            drop(taken);
         }
+        meters.take(&anybody).unwrap().spend();
+        assert_eq!(meters.take(&anybody).unwrap_err(), HOUR);
+    }
+
+    /// What the crowd spent used to be credited to it by those who have meters of their own by now, or had.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_back_goes_back_to_where_it_was_taken() {
+        let meters = meters(Quotas {
+            per_scope: Quota::new(2, HOUR),
+            ..Quotas::default()
+        });
+        let (early, late) = (subject(0, "192.0.2.1"), subject(1, "192.0.2.1"));
+        let of_its_own = meters.take(&early).unwrap();
+        for name in 2..=QUOTA_SUBJECTS_MAX {
+            assert!(spends(&meters, &subject(name, "192.0.2.1")));
+        }
+        let of_the_crowd = meters.take(&late).unwrap();
+        let crowd = || meters.state.lock().scopes.crowd.undecided;
+        assert_eq!(crowd(), 1);
+        // All others are tidied away, and the late one gets a meter of its own.
+        tokio::time::advance(HOUR).await;
+        let again = meters.take(&late).unwrap();
+        let own = |subject: &Subject| {
+            let scope = subject.scope.as_ref().unwrap();
+            meters.state.lock().scopes.meters[scope].undecided
+        };
+        assert_eq!((own(&early), own(&late), crowd()), (1, 1, 1));
+        drop(of_its_own);
+        assert_eq!((own(&early), own(&late), crowd()), (0, 1, 1));
+        drop(of_the_crowd);
+        assert_eq!((own(&late), crowd()), (1, 0));
+        drop(again);
+        assert_eq!((own(&late), crowd()), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -311,7 +432,7 @@ mod tests {
             per_address: None,
             total: Quota::new(2, HOUR),
         });
-        let take = |name| meters.take(&subject(name, "192.0.2.1")).is_ok();
+        let take = |name| spends(&meters, &subject(name, "192.0.2.1"));
         assert_eq!(
             [take(1), take(1), take(1), take(2), take(3)],
             [true, false, false, true, false]
@@ -324,7 +445,7 @@ mod tests {
             per_address: Quota::new(1, HOUR),
             ..Quotas::default()
         });
-        let take = |address| meters.take(&subject(1, address)).is_ok();
+        let take = |address| spends(&meters, &subject(1, address));
         assert!(take("2001:db8:1:2::1") && !take("2001:db8:1:2:ffff::9"));
         assert!(take("2001:db8:1:3::1"));
         assert!(take("192.0.2.1") && !take("::ffff:192.0.2.1"));
@@ -337,7 +458,7 @@ mod tests {
             per_scope: Quota::new(2, HOUR),
             ..Quotas::default()
         });
-        let take = |name| meters.take(&subject(name, "192.0.2.1")).is_ok();
+        let take = |name| spends(&meters, &subject(name, "192.0.2.1"));
         assert!((0..QUOTA_SUBJECTS_MAX).all(take));
         let (one, two, three) = (
             QUOTA_SUBJECTS_MAX,

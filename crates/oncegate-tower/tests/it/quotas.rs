@@ -6,11 +6,11 @@ use http::Request;
 use oncegate::Policy;
 use oncegate::policy::OnUnknown;
 use oncegate::record::Phase;
-use oncegate::testing::StoreMethod;
+use oncegate::testing::{Fault, StoreMethod};
 use oncegate_tower::{Body, Quota, Quotas, Settings};
 
 use crate::handler::{Handler, respond};
-use crate::harness::{Bench, Setup, pay, seconds, with_body, with_header};
+use crate::harness::{Bench, Setup, pay, seconds, settle, with_body, with_header};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -171,4 +171,35 @@ async fn a_begin_that_fails_uses_up_no_quota() {
     bench.send(pay("b")).await.is_refused(429, "quota-reached");
     assert_eq!(bench.counting.count(StoreMethod::Get), 1);
     assert_eq!(bench.counting.take_round_trips(), 1);
+}
+
+/// M-38: a request that the store has not decided yet may turn out to be a replay. Two of them used to take two keys
+/// of the quota until then, and a new key was told to come back in twenty minutes.
+#[tokio::test(start_paused = true)]
+async fn a_new_key_is_never_told_to_wait_for_what_is_only_undecided() {
+    let bench = bench(in_all(3), Policy::default(), Handler::paying()).await;
+    bench.send(pay("a")).await.is_executed("payment 1");
+    for call in 1..=2 {
+        bench
+            .faulty
+            .plan(StoreMethod::Insert, call, Fault::HangBefore);
+    }
+    let replays = [bench.start(pay("a")), bench.start(pay("a"))];
+    settle().await;
+    assert_eq!(bench.faulty.hung(), 2);
+    // The quota is not exceeded either: both could be new keys.
+    let refused = bench.send(pay("b")).await;
+    refused.is_refused(429, "quota-reached");
+    assert_eq!(refused.retry_after(), Some(1));
+    bench.faulty.release_hung();
+    for replay in replays {
+        replay.await.unwrap().is_replayed("payment 1");
+    }
+    bench.send(pay("b")).await.is_executed("payment 2");
+    bench.send(pay("c")).await.is_executed("payment 3");
+    let refused = bench.send(pay("d")).await;
+    assert_eq!(
+        (refused.status(), refused.retry_after()),
+        (429, Some(1_201))
+    );
 }
