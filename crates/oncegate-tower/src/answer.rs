@@ -73,6 +73,22 @@ impl Refusal {
         }
     }
 
+    /// A retry of a completed request whose answer finds no room in memory now. To say that nothing was executed would
+    /// invite a second execution under a new key.
+    pub(crate) fn no_room_to_replay(replay: &Replay) -> Self {
+        let problem = Problem::new(ProblemKind::Overloaded)
+            .because(
+                "an earlier request executed the operation, and there is no room for its answer now",
+            )
+            .though_executed();
+        let status = Status::new(Became::Refused).with_fence(replay.fence);
+        Self::new(problem).with_status(Status {
+            age: Some(replay.age),
+            ttl: Some(replay.ttl),
+            ..status
+        })
+    }
+
     /// A new key above a quota, which has room again after `wait`.
     pub(crate) fn quota_reached(wait: Duration) -> Self {
         Self {

@@ -292,7 +292,7 @@ fn judged(gate: &Gate, asked: &Asked, policy: &Policy, verdict: &Verdict) -> Res
     let refusal = match verdict {
         Verdict::Replay(replay) => match gate.buffer.hold_answer(replay.response.body.clone()) {
             Ok(body) => return gate.answers.replay(asked, replay, body),
-            Err(NoRoom) => Refusal::of(ProblemKind::Overloaded),
+            Err(NoRoom) => Refusal::no_room_to_replay(replay),
         },
         Verdict::InFlight(seen) => Refusal::in_flight(*seen),
         Verdict::Unknown(seen) => Refusal::outcome_unknown(*seen),

@@ -190,7 +190,7 @@ struct PayPalLink {
 fn ours(problem: &Problem) -> Ours<'_> {
     let row = problem.kind.row();
     Ours {
-        executed: row.executed,
+        executed: problem.executed,
         next: row.next,
         original_status: problem.original_status.map(|status| status.as_u16()),
         location: problem.location.as_deref(),

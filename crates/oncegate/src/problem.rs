@@ -331,6 +331,8 @@ pub struct Problem {
     pub status: StatusCode,
     /// What to do, with this request's particulars.
     pub detail: String,
+    /// Whether the operation was executed, where more is known than the table says.
+    pub executed: Executed,
     /// The status of an answer that was not kept.
     pub original_status: Option<StatusCode>,
     /// Where the result of an operation can be found whose answer was not kept.
@@ -361,6 +363,7 @@ impl Problem {
             kind,
             status: row.status,
             detail: row.detail.to_owned(),
+            executed: row.executed,
             original_status: None,
             location: None,
         }
@@ -380,6 +383,13 @@ impl Problem {
         self
     }
 
+    /// The same of an operation that is known to have been executed: no client may take it for one that was not.
+    #[must_use]
+    pub const fn though_executed(mut self) -> Self {
+        self.executed = Executed::Yes;
+        self
+    }
+
     /// The link to the page that explains it: `base` and the slug.
     #[must_use]
     pub fn type_uri(&self, base: &str) -> String {
@@ -395,7 +405,7 @@ impl Problem {
             title: row.title,
             status: self.status.as_u16(),
             detail: &self.detail,
-            executed: row.executed,
+            executed: self.executed,
             next: row.next,
             original_status: self.original_status.map(|status| status.as_u16()),
             location: self.location.as_deref(),

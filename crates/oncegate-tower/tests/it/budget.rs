@@ -115,7 +115,8 @@ async fn answers_that_nobody_reads_take_room_until_they_are_dropped() {
     let unread = bench.head(pay("k")).await.unwrap();
     assert_eq!(budget.used(), 40 * KIB as u64);
     // The outcome stays recorded; there is only no room to tell it in.
-    bench.send(pay("k")).await.is_refused(503, "overloaded");
+    let refused = bench.send(pay("k")).await;
+    refused.is_refused_though_executed(503, "overloaded");
     drop(unread);
     assert_eq!(budget.used(), 0);
     bench.send(pay("k")).await.is_replayed(&long);
@@ -164,4 +165,35 @@ async fn a_spool_that_is_full_refuses_new_requests_and_replays_go_on() {
     first.await.unwrap().is_executed("payment 2");
     gate.open();
     bench.send(large("new")).await.is_executed("payment 3");
+}
+
+/// M-38: a completed key whose answer finds no room used to be told `executed: no`. A client that believes that and
+/// makes a new key pays twice.
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_finds_no_room_is_told_that_the_operation_was_executed() {
+    let receipt = "y".repeat(20 * KIB);
+    let answered = receipt.clone();
+    let handler = Handler::answering(move |_| respond(201, answered.clone()));
+    let (bench, _budget) = bench(64, handler).await;
+    bench.send(pay("k")).await.is_executed(&receipt);
+    let (feed, body) = Feed::new();
+    let upload = bench.start(pay("upload").map(|_| body));
+    feed.data("x".repeat(47 * KIB));
+    settle().await;
+
+    let refused = bench.send(pay("k")).await;
+    refused.is_refused_though_executed(503, "overloaded");
+    assert_eq!(refused.retry_after(), Some(1));
+    assert_eq!(refused.parameter("age"), Some("0"));
+    // The same when not even its own body finds room. A key that has no record is not told so.
+    feed.data("x".repeat(KIB));
+    settle().await;
+    let refused = bench.send(pay("k")).await;
+    refused.is_refused_though_executed(503, "overloaded");
+    bench.send(pay("new")).await.is_refused(503, "overloaded");
+
+    feed.broken();
+    upload.await.unwrap().is_refused(400, "request-incomplete");
+    bench.send(pay("k")).await.is_replayed(&receipt);
+    assert_eq!(bench.handler.calls(), 1);
 }

@@ -320,3 +320,16 @@ fn advice(dialect: Dialect, kind: ProblemKind) -> (&'static str, String) {
     assert_eq!(found.as_str(), name);
     (name, word.to_str().unwrap().to_owned())
 }
+
+#[test]
+fn an_operation_that_is_known_to_have_run_is_told_so_in_each_dialect() {
+    for dialect in DIALECTS {
+        let problem = Problem::new(ProblemKind::Overloaded).though_executed();
+        let document = dialect.document(&problem, PROBLEM_BASE, None);
+        let text = String::from_utf8(document).unwrap();
+        assert!(
+            text.contains(r#""executed":"yes","next":"same-key""#),
+            "{text}"
+        );
+    }
+}
