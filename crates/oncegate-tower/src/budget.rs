@@ -2,7 +2,7 @@
 //!
 //! A request body is held until it was sent on, an answer until its caller took it: slow peers on either side would
 //! otherwise pin as much as they like. Promises: what is held is counted for as long as anybody holds it, and given
-//! back when it goes, however it goes. Requests get three quarters, so that uploads cannot leave outcomes without
+//! back when it goes, however it goes. An outcome on its way to the store takes what its answer takes, until it is there. Requests get three quarters, so that uploads cannot leave outcomes without
 //! room. Answers of up to [`SMALL_BYTES`] need no room: for want of memory no usual outcome is left unkept. Those
 //! are bounded by the executions and connections there may be.
 
@@ -113,14 +113,24 @@ impl Share {
 
     /// The bytes, which are counted until the last holder lets go of them; small ones no longer.
     pub(crate) fn hold(self, bytes: impl Into<Bytes>) -> Bytes {
+        self.hold_with(bytes).0
+    }
+
+    /// The same, and something that keeps them counted after that, for as long as a copy of them is held.
+    pub(crate) fn hold_with(self, bytes: impl Into<Bytes>) -> (Bytes, Option<StillCounted>) {
         let bytes = bytes.into();
         if bytes.len() as u64 <= SMALL_BYTES {
-            return bytes;
+            return (bytes, None);
         }
-        Bytes::from_owner(Counted {
+        let share = Arc::new(self);
+        let still = StillCounted {
+            _share: Arc::clone(&share),
+        };
+        let counted = Counted {
             bytes,
-            _share: self,
-        })
+            _share: share,
+        };
+        (Bytes::from_owner(counted), Some(still))
     }
 }
 
@@ -132,7 +142,13 @@ impl Drop for Share {
 
 struct Counted {
     bytes: Bytes,
-    _share: Share,
+    _share: Arc<Share>,
+}
+
+/// Keeps the bytes of a body counted, without holding them.
+#[derive(Debug)]
+pub(crate) struct StillCounted {
+    _share: Arc<Share>,
 }
 
 impl AsRef<[u8]> for Counted {
@@ -159,6 +175,19 @@ mod tests {
         drop(held);
         assert_eq!(budget.used(), 20_000);
         drop(part);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_copy_is_counted_once_with_its_original_and_after_it() {
+        let budget = BufferBudget::new(100_000);
+        let mut share = budget.share(Held::Answer);
+        share.grow(20_000).unwrap();
+        let (held, still) = share.hold_with(vec![1; 20_000]);
+        assert_eq!(budget.used(), 20_000);
+        drop(held);
+        assert_eq!(budget.used(), 20_000);
+        drop(still);
         assert_eq!(budget.used(), 0);
     }
 

@@ -12,7 +12,7 @@ use http::{Request, StatusCode, response};
 use http_body_util::BodyExt;
 
 use crate::body::{Body, declared_length};
-use crate::budget::{self, BufferBudget, NoRoom};
+use crate::budget::{self, BufferBudget, NoRoom, StillCounted};
 use crate::failure::Failure;
 use crate::inner::{AnyBody, Inner};
 
@@ -33,6 +33,8 @@ pub(crate) enum Exchanged<B, E> {
 pub(crate) struct Whole {
     pub(crate) parts: response::Parts,
     pub(crate) body: Bytes,
+    /// For the copy of the body that goes to the store.
+    pub(crate) counted: Option<StillCounted>,
     pub(crate) trailers: HeaderMap,
 }
 
@@ -133,9 +135,11 @@ where
     if length.is_some_and(|length| (held.len() as u64) < length) {
         return Exchanged::Failed(Failure::Broken);
     }
+    let (body, counted) = share.hold_with(held.into_bytes());
     Exchanged::Whole(Box::new(Whole {
         parts,
-        body: share.hold(held.into_bytes()),
+        body,
+        counted,
         trailers,
     }))
 }

@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::answer::{Refusal, outcome_unknown_problem};
 use crate::body::Body;
+use crate::budget::StillCounted;
 use crate::claiming::begin;
 use crate::exchange::{Exchanged, Whole, exchange};
 use crate::failure::Failure;
@@ -106,6 +107,7 @@ pub(crate) async fn run<S>(
         origin,
         holding,
         teller,
+        counted: None,
     };
     if attempt.waited && execution.teller.is_closed() {
         // A waiter whose caller left never executes (M-16).
@@ -126,6 +128,8 @@ struct Execution<S, E> {
     origin: Option<HeaderValue>,
     holding: Holding,
     teller: Teller<S, E>,
+    /// What keeps the outcome in the budget while it waits for the store.
+    counted: Option<StillCounted>,
 }
 
 impl<S> Execution<S, S::Error>
@@ -248,14 +252,16 @@ where
     }
 
     /// A whole answer: recorded by its class, then told.
-    async fn whole(self, whole: Whole) {
+    async fn whole(mut self, whole: Whole) {
         let Whole {
             parts,
             body,
+            counted,
             trailers,
         } = whole;
         let (ending, done) = match self.class(&parts.status, &parts.headers) {
             Class::Keep => {
+                self.counted = counted;
                 let origin = self.origin.as_ref();
                 let response =
                     StoredResponse::kept(parts.status, &parts.headers, origin, &body, &trailers);
@@ -323,6 +329,8 @@ where
             begin,
             holding,
             teller,
+            // To the end of this: the store may take its time long after the caller has its answer.
+            counted: _counted,
             ..
         } = self;
         let fence = holding.fence();

@@ -2,6 +2,7 @@
 //! known to have run, and what was executed before is still told.
 
 use oncegate::Policy;
+use oncegate::testing::{Fault, StoreMethod};
 use oncegate_tower::{BufferBudget, Settings, Spool};
 
 use crate::handler::{Feed, Gate, Handler, paid, respond};
@@ -196,4 +197,30 @@ async fn a_replay_that_finds_no_room_is_told_that_the_operation_was_executed() {
     upload.await.unwrap().is_refused(400, "request-incomplete");
     bench.send(pay("k")).await.is_replayed(&receipt);
     assert_eq!(bench.handler.calls(), 1);
+}
+
+/// An outcome that the store does not take is kept for it after the caller was answered, for up to an hour. None of
+/// that used to be counted. Forced by a store that hangs at every end of a claim.
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_waits_for_the_store_takes_room_until_it_is_recorded() {
+    let long = "y".repeat(40 * KIB);
+    let answered = long.clone();
+    let handler = Handler::answering(move |_| respond(201, answered.clone()));
+    let (bench, budget) = bench(64, handler).await;
+    bench.faulty.plan(StoreMethod::Update, 1, Fault::HangBefore);
+    let first = bench.send(pay("a")).await;
+    assert_eq!((first.became(), first.text()), ("unrecorded", &*long));
+    drop(first);
+    assert_eq!(budget.used(), 40 * KIB as u64);
+    // There is no room for a second one: it is passed on whole.
+    let second = bench.send(pay("b")).await;
+    assert_eq!(
+        (second.became(), second.parameter("kept")),
+        ("executed", Some("?0"))
+    );
+    bench.faulty.release_hung();
+    settle().await;
+    assert_eq!(budget.used(), 0);
+    bench.send(pay("a")).await.is_replayed(&long);
+    assert_eq!(bench.handler.calls(), 2);
 }
