@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use oncegate_stores::file::FORMAT;
 use tokio::net::TcpListener;
 
 use crate::harness::{Stage, oncegate, pay};
@@ -104,19 +105,19 @@ async fn a_store_of_a_newer_version_is_refused_and_untouched() {
     let stage = Stage::new().await;
     let setup = stage.proxy().start().await.stop().await;
     let file = stage.store_file();
-    set_format(&file, 2);
+    set_format(&file, FORMAT + 1);
     let before = std::fs::read(&file).unwrap();
     let failed = setup.fail().await;
     failed.must_fail(
         69,
         &[
             file.to_str().unwrap(),
-            "has format 2, this version knows 1",
+            &format!("has format {}, this version knows {FORMAT}", FORMAT + 1),
             "use the newer version",
         ],
     );
     assert_eq!(std::fs::read(&file).unwrap(), before);
-    set_format(&file, 1);
+    set_format(&file, FORMAT);
     setup.start().await;
 }
 
