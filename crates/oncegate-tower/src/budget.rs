@@ -2,9 +2,10 @@
 //!
 //! A request body is held until it was sent on, an answer until its caller took it: slow peers on either side would
 //! otherwise pin as much as they like. Promises: what is held is counted for as long as anybody holds it, and given
-//! back when it goes, however it goes. An outcome on its way to the store takes what its answer takes, until it is there. Requests get three quarters, so that uploads cannot leave outcomes without
-//! room. Answers of up to [`SMALL_BYTES`] need no room: for want of memory no usual outcome is left unkept. Those
-//! are bounded by the executions and connections there may be.
+//! back when it goes, however it goes. An outcome on its way to the store takes what its answer takes, until it is
+//! there. Requests get three quarters, so that uploads cannot leave outcomes without room. Answers of up to
+//! [`SMALL_BYTES`] need no room: for want of memory no usual outcome is left unkept. Those are bounded by the
+//! executions and connections there may be.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

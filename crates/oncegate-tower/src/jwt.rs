@@ -10,6 +10,7 @@
 //!
 //! Deliberately absent: fetching keys over the network, and what a token permits. The upstream judges that.
 
+mod claims;
 mod keys;
 
 use std::time::Duration;
@@ -26,8 +27,6 @@ use crate::token::{TokenError, TokenVerifier};
 use claims::Claims;
 
 pub use keys::{JWT_KEYS_MAX, JWT_SECRET_BYTES_MIN, JwtKeys, JwtKeysError};
-
-mod claims;
 
 /// Verifies JSON Web Tokens by keys that it was given.
 #[derive(Clone, Debug)]

@@ -15,7 +15,6 @@ mod executions;
 mod failure;
 mod gate;
 mod holding;
-
 mod inner;
 #[cfg(feature = "jwt")]
 mod jwt;

@@ -333,28 +333,26 @@ impl LooksAt<'_> {
             },
         }
     }
+
+    /// Whether to read on: not for a key that has expired, and by `nothing_stands` where there is no record.
+    async fn read_on(&self, nothing_stands: Result<(), Problem>) -> Result<(), Problem> {
+        match self.phase().await? {
+            Some(Phase::Expired) => Err(Problem::new(ProblemKind::KeyExpired)),
+            Some(Phase::InFlight | Phase::Unknown | Phase::Completed) => Ok(()),
+            None => nothing_stands,
+        }
+    }
 }
 
 impl Looks for LooksAt<'_> {
     /// A large body is not taken in for a key that has expired, or while the store is down.
     fn before_spool(&self) -> BoxFuture<'_, Result<(), Problem>> {
-        Box::pin(async {
-            match self.phase().await? {
-                Some(Phase::Expired) => Err(Problem::new(ProblemKind::KeyExpired)),
-                Some(Phase::InFlight | Phase::Unknown | Phase::Completed) | None => Ok(()),
-            }
-        })
+        Box::pin(self.read_on(Ok(())))
     }
 
     /// Load is shed where a record would be created; what stands there already is still told.
     fn without_room(&self) -> BoxFuture<'_, Result<(), Problem>> {
-        Box::pin(async {
-            match self.phase().await? {
-                Some(Phase::Expired) => Err(Problem::new(ProblemKind::KeyExpired)),
-                Some(Phase::InFlight | Phase::Unknown | Phase::Completed) => Ok(()),
-                None => Err(Problem::new(ProblemKind::Overloaded)),
-            }
-        })
+        Box::pin(self.read_on(Err(Problem::new(ProblemKind::Overloaded))))
     }
 }
 

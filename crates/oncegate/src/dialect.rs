@@ -234,25 +234,11 @@ const fn stripe_type(kind: ProblemKind) -> &'static str {
 
 /// Stripe's code where it has one for this, else the slug as Stripe would spell it.
 fn stripe_code(kind: ProblemKind) -> String {
-    match kind {
-        ProblemKind::InFlight => "idempotency_key_in_use".to_owned(),
-        ProblemKind::QuotaReached => "rate_limit".to_owned(),
-        ProblemKind::KeyMissing
-        | ProblemKind::KeyInvalid
-        | ProblemKind::PathAmbiguous
-        | ProblemKind::ScopeMissing
-        | ProblemKind::RequestTooLarge
-        | ProblemKind::RequestIncomplete
-        | ProblemKind::StoreUnavailable
-        | ProblemKind::Overloaded
-        | ProblemKind::KeyExpired
-        | ProblemKind::Mismatch
-        | ProblemKind::ResponseNotKept
-        | ProblemKind::OutcomeUnknown
-        | ProblemKind::UpstreamUnreachable
-        | ProblemKind::StillRunning
-        | ProblemKind::UpstreamOutcomeUnknown => kind.row().slug.replace('-', "_"),
-    }
+    const CODES: [(ProblemKind, &str); 2] = [
+        (ProblemKind::InFlight, "idempotency_key_in_use"),
+        (ProblemKind::QuotaReached, "rate_limit"),
+    ];
+    own_word(kind, &CODES).map_or_else(|| kind.row().slug.replace('-', "_"), str::to_owned)
 }
 
 /// Three-valued, as Stripe has it: absent where nobody can tell. The client then goes by the status, and any retry
@@ -289,26 +275,16 @@ fn adyen(problem: &Problem) -> AdyenError<'_> {
 }
 
 /// Adyen's code where it has one for this, else the slug.
-const fn adyen_code(kind: ProblemKind) -> &'static str {
-    match kind {
+fn adyen_code(kind: ProblemKind) -> &'static str {
+    const CODES: [(ProblemKind, &str); 4] = [
         // "Required resource temporarily unavailable".
-        ProblemKind::StoreUnavailable | ProblemKind::Overloaded => "703",
+        (ProblemKind::StoreUnavailable, "703"),
+        (ProblemKind::Overloaded, "703"),
         // "Request already processed or in progress".
-        ProblemKind::InFlight | ProblemKind::StillRunning => "704",
-        ProblemKind::KeyMissing
-        | ProblemKind::KeyInvalid
-        | ProblemKind::PathAmbiguous
-        | ProblemKind::ScopeMissing
-        | ProblemKind::RequestTooLarge
-        | ProblemKind::RequestIncomplete
-        | ProblemKind::KeyExpired
-        | ProblemKind::Mismatch
-        | ProblemKind::ResponseNotKept
-        | ProblemKind::OutcomeUnknown
-        | ProblemKind::QuotaReached
-        | ProblemKind::UpstreamUnreachable
-        | ProblemKind::UpstreamOutcomeUnknown => kind.row().slug,
-    }
+        (ProblemKind::InFlight, "704"),
+        (ProblemKind::StillRunning, "704"),
+    ];
+    own_word(kind, &CODES).unwrap_or(kind.row().slug)
 }
 
 fn adyen_type(problem: &Problem) -> &'static str {
@@ -362,27 +338,21 @@ fn paypal_name(status: StatusCode) -> &'static str {
 
 /// PayPal's issue where it has one for this, else the slug as PayPal would spell it.
 fn paypal_issue(kind: ProblemKind) -> String {
-    match kind {
-        ProblemKind::Mismatch => "DUPLICATE_REQUEST_ID".to_owned(),
-        ProblemKind::InFlight => "PREVIOUS_REQUEST_IN_PROGRESS".to_owned(),
-        ProblemKind::KeyMissing
-        | ProblemKind::KeyInvalid
-        | ProblemKind::PathAmbiguous
-        | ProblemKind::ScopeMissing
-        | ProblemKind::RequestTooLarge
-        | ProblemKind::RequestIncomplete
-        | ProblemKind::StoreUnavailable
-        | ProblemKind::Overloaded
-        | ProblemKind::KeyExpired
-        | ProblemKind::ResponseNotKept
-        | ProblemKind::OutcomeUnknown
-        | ProblemKind::QuotaReached
-        | ProblemKind::UpstreamUnreachable
-        | ProblemKind::StillRunning
-        | ProblemKind::UpstreamOutcomeUnknown => {
-            kind.row().slug.replace('-', "_").to_ascii_uppercase()
-        }
-    }
+    const ISSUES: [(ProblemKind, &str); 2] = [
+        (ProblemKind::Mismatch, "DUPLICATE_REQUEST_ID"),
+        (ProblemKind::InFlight, "PREVIOUS_REQUEST_IN_PROGRESS"),
+    ];
+    let spelled = || kind.row().slug.replace('-', "_").to_ascii_uppercase();
+    own_word(kind, &ISSUES).map_or_else(spelled, str::to_owned)
+}
+
+/// What a vendor calls this, if it has a word for it.
+fn own_word(
+    kind: ProblemKind,
+    words: &'static [(ProblemKind, &'static str)],
+) -> Option<&'static str> {
+    let mut words = words.iter();
+    words.find_map(|(of, word)| (*of == kind).then_some(*word))
 }
 
 fn write(document: &impl Serialize) -> Vec<u8> {

@@ -3,8 +3,7 @@
 //! Promises: nothing is half done. Either everything is right, or every error is in the result;
 //! one that follows from another is left out where that can be told.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use oncegate::Policy;
 use oncegate_tower::BufferBudget;
 
 use super::args::{Environment, ServeArgs};
+use super::bounded;
 use super::check::{Origins, finish};
 use super::error::{ConfigError, Finding};
 use super::file::{FileSettings, RouteTable};
@@ -303,15 +303,12 @@ fn read_file(
 }
 
 fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other("it is larger than 4 MiB"));
-    }
-    Ok(text)
+    let bytes = bounded::read(path, FILE_MEBIBYTES_MAX)?;
+    String::from_utf8(bytes).map_err(|_| {
+        let why = "stream did not contain valid UTF-8";
+        io::Error::new(io::ErrorKind::InvalidData, why)
+    })
 }
 
 /// Thousands of routes fit.
-const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const FILE_MEBIBYTES_MAX: u64 = 4;

@@ -10,6 +10,7 @@
 //! It reads files and nothing else: no port is bound and no store is opened here.
 
 mod args;
+mod bounded;
 mod check;
 mod error;
 mod file;

@@ -5,9 +5,9 @@
 //! whom it names; clients judge that, and their clocks may differ from ours.
 
 use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
+use super::bounded;
 use super::error::Finding;
 use super::in_force::Config;
 use super::secret::is_world_readable;
@@ -136,11 +136,8 @@ impl Loaded {
     }
 
     fn read(&mut self, setting: &'static str, path: &Path) -> Option<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let read =
-            File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
-        match read {
-            Ok(_length) => Some(bytes),
+        match bounded::read(path, FILE_MEBIBYTES_MAX) {
+            Ok(bytes) => Some(bytes),
             Err(error) => {
                 let message = cannot_use(setting, path, &format!("it cannot be read: {error}"));
                 self.findings.push((setting, Finding::new(message)));
@@ -191,4 +188,4 @@ fn cannot_use(setting: &str, path: &Path, why: &dyn std::fmt::Display) -> String
 const OWN_FIRST: &str =
     "the server's own certificate comes first in its file, before those that vouch for it";
 /// All authorities of a system are a quarter of a megabyte.
-const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const FILE_MEBIBYTES_MAX: u64 = 4;

@@ -3,13 +3,12 @@
 //! Promises: with `jwt:` in any scope there is exactly one source of keys. Without it the settings about tokens are
 //! warned of: nobody shall believe that tokens are verified where they are not. Errors say nothing of a secret.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
 
 use oncegate::policy::KeyUse;
 use oncegate_tower::{JWT_SECRET_BYTES_MIN, JwtKeys, JwtKeysError};
 
+use super::bounded;
 use super::check::Origins;
 use super::error::Finding;
 use super::in_force::Config;
@@ -115,7 +114,8 @@ fn key_set(path: &Path, config: &Config) -> Result<Tokens, Finding> {
     let cannot = |why: &dyn std::fmt::Display, help: &str| {
         Finding::new(format!("there are no keys for tokens in `{shown}`: {why}")).with_help(help)
     };
-    let document = read_document(path).map_err(|error| cannot(&error, ""))?;
+    let document =
+        bounded::read(path, DOCUMENT_MEBIBYTES_MAX).map_err(|error| cannot(&error, ""))?;
     let keys = JwtKeys::from_jwks(&document).map_err(|error| {
         let help = if matches!(error, JwtKeysError::SecretInKeySet) {
             "a shared secret goes into `jwt_secret_file`, as it is"
@@ -150,20 +150,9 @@ fn about_claims(config: &Config) -> Vec<String> {
     all
 }
 
-fn read_document(path: &Path) -> io::Result<Vec<u8>> {
-    let mut document = Vec::new();
-    File::open(path)?
-        .take(DOCUMENT_BYTES_MAX + 1)
-        .read_to_end(&mut document)?;
-    if document.len() as u64 > DOCUMENT_BYTES_MAX {
-        return Err(io::Error::other("it is larger than 1 MiB"));
-    }
-    Ok(document)
-}
-
 const SECRET_HELP: &str = "it is the secret that the issuer signs with, as it is: if it was given to you in base64, decode it";
 /// A thousand keys and their certificates fit.
-const DOCUMENT_BYTES_MAX: u64 = 1024 * 1024;
+const DOCUMENT_MEBIBYTES_MAX: u64 = 1;
 
 #[cfg(test)]
 mod tests;
