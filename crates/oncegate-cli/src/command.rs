@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use crate::config::ConfigError;
 use crate::running::StartError;
-use crate::{completions, config_check, demo, keys, man, serve};
+use crate::{check, completions, config_check, demo, keys, man, serve};
 
 /// Idempotency keys for any HTTP API: a request that is sent twice is executed once.
 #[derive(Debug, clap::Parser)]
@@ -27,6 +27,8 @@ pub enum Command {
     Serve(serve::Arguments),
     /// See it work: a sample payments API, a scripted duplicate, a crash
     Demo(demo::Arguments),
+    /// Is this API really idempotent, and where not?
+    Check(check::Arguments),
     /// Look at keys, and settle unknown ones
     Keys(keys::Arguments),
     /// Work with the configuration
@@ -47,6 +49,7 @@ impl Command {
         match self {
             Self::Serve(arguments) => serve::run(arguments).await,
             Self::Demo(arguments) => demo::run(arguments).await,
+            Self::Check(arguments) => check::run(arguments).await,
             Self::Keys(arguments) => keys::run(arguments).await,
             Self::Config(arguments) => config_check::run(arguments),
             Self::Completions(arguments) => completions::run(&arguments),

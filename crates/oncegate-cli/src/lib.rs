@@ -9,6 +9,7 @@
 )]
 
 pub mod admin;
+mod check;
 pub mod command;
 mod completions;
 pub mod config;

@@ -1,0 +1,308 @@
+//! What a case is: data that says what is sent, what must follow, and why anybody should care.
+
+/// One promise that an idempotent API keeps, and how it is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// Its name in reports and on command lines.
+    pub id: &'static str,
+    /// What must hold, as a sentence.
+    pub title: &'static str,
+    /// The rules of Oncegate's contract that it looks at.
+    pub rules: &'static [&'static str],
+    /// What it costs when it does not hold.
+    pub severity: Severity,
+    /// What has to be known of the operation to try it.
+    pub needs: &'static [Need],
+    /// What is done, in order.
+    pub steps: &'static [Step],
+    /// What must hold then, all of it.
+    pub expect: &'static [Expect],
+    /// Why it matters to the API's users.
+    pub why: &'static str,
+    /// What the API's team should do about it.
+    pub fix: &'static str,
+}
+
+/// What a broken promise costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Something runs twice, or not at all, or somebody gets another's answer.
+    Money,
+    /// A client that follows the documented contract goes wrong.
+    Contract,
+    /// It works, and could be told better.
+    Advice,
+}
+
+/// What a case needs to know beside the plain operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Need {
+    /// The credentials of a second principal.
+    SecondPrincipal,
+    /// A body that can be changed and stays valid.
+    Body,
+    /// A JSON object as the body.
+    JsonObject,
+    /// A form of the operation.
+    Variant(Variant),
+    /// A command that restarts the server.
+    Chaos,
+    /// The operation refuses requests without a key.
+    KeyRequired,
+    /// The operation takes requests without a key.
+    KeyOptional,
+}
+
+/// Another form of the operation under test, which its owner has to tell us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Variant {
+    /// The operation itself.
+    Plain,
+    /// It takes long enough for a duplicate to arrive: half a second or more.
+    Slow,
+    /// It is refused for what it says, by a 4xx.
+    ClientError,
+    /// It fails by a 5xx.
+    ServerError,
+    /// It is refused by a 429.
+    RateLimited,
+    /// It sets a cookie.
+    Cookie,
+    /// Its answer is not text.
+    Binary,
+    /// Its answer has no body.
+    Empty,
+    /// Its answer comes in chunks.
+    Chunked,
+    /// Its answer is large.
+    Large,
+}
+
+/// One thing that is done.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// A request, whose answer is awaited (or not: see [`Send::leave`]).
+    Send(Send),
+    /// The same request many times at once.
+    Burst(Send),
+    /// A request that goes on beside the next steps; they begin when it should be under way.
+    Start(Send),
+    /// The end of what was started is awaited.
+    Join,
+    /// The request again and again, until its answer is not that the first is still in flight.
+    Settle(Send),
+    /// The server is killed and started again.
+    Chaos,
+}
+
+/// A request of a case: the plain operation, but for what is said here.
+#[derive(Clone, Copy, Debug)]
+pub struct Send {
+    /// The name under which expectations speak of it.
+    pub label: &'static str,
+    /// The key, and how it is written.
+    pub key: Key,
+    /// Who sends it.
+    pub who: Who,
+    /// Which form of the operation.
+    pub variant: Variant,
+    /// What differs from that form.
+    pub change: Change,
+    /// Where the caller goes away.
+    pub leave: crate::wire::Leave,
+}
+
+/// The key of a request. All requests of a case mean the same key, but for [`Key::Another`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// As the dialect writes it.
+    Plain,
+    /// A structured-field string: in quotes.
+    Quoted,
+    /// Without quotes.
+    Bare,
+    /// In quotes, with a parameter behind it.
+    WithParameter,
+    /// In other case.
+    OtherCase,
+    /// Another key.
+    Another,
+    /// None at all.
+    Absent,
+    /// Only in the trailers of a chunked body.
+    InTrailer,
+    /// A line without a value.
+    Empty,
+    /// On two lines, both times the same.
+    OnTwoLines,
+    /// Two keys on one line.
+    List,
+    /// A quote that is never closed.
+    Unbalanced,
+    /// With a control byte in it.
+    Control,
+    /// With a byte that is not ASCII.
+    NotAscii,
+    /// Longer than the dialect permits; the end differs for each variant of the number.
+    TooLong(u8),
+}
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The principal of the operation.
+    First,
+    /// Another one.
+    Second,
+}
+
+/// What differs from the operation as it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// Another body, as valid.
+    Body,
+    /// The last byte of a body of two mebibytes, the rest blank space.
+    LargeBody(u8),
+    /// The same JSON, members in another order, blanks between them.
+    Reordered,
+    /// The same body in chunks.
+    Chunked,
+    /// Another query.
+    Query,
+    /// Another path below it.
+    Path,
+    /// The same path in another spelling.
+    Spelling,
+    /// Another method.
+    Method(&'static str),
+}
+
+/// What must hold after the steps. Labels name requests.
+#[derive(Clone, Copy, Debug)]
+pub enum Expect {
+    /// It did what was asked: 2xx. Without this nothing else of the case can be told.
+    Succeeds(&'static str),
+    /// All requests of the case together had just so many effects.
+    Effects(u32),
+    /// They had at most so many.
+    EffectsAtMost(u32),
+    /// The second answer is the first, in this part.
+    Same(&'static str, &'static str, Part),
+    /// All successes of a burst are one answer.
+    AllSame(&'static str),
+    /// Those that did not succeed were told that the first is in flight.
+    OthersInFlight(&'static str),
+    /// It is marked as a replay, in the dialect's way.
+    Marked(&'static str),
+    /// It is not.
+    Unmarked(&'static str),
+    /// It is refused for this reason, in the dialect's way.
+    Refused(&'static str, Refusal),
+    /// It was refused, or it is a replay of the other: it did not run by itself.
+    RefusedOrSame(&'static str, &'static str),
+    /// It got no answer that is the other's.
+    NotTheAnswerOf(&'static str, &'static str),
+    /// It was answered while the first request was still running, or waited for it and got its answer.
+    InFlight(&'static str, &'static str),
+    /// If it was refused as in flight, it says when to come back.
+    RetryAfter(&'static str),
+    /// If it was refused, the refusal is a problem document.
+    Problem(&'static str),
+    /// Its answer has no line of that name.
+    Without(&'static str, &'static str),
+    /// It was not answered with a server error.
+    NoServerError(&'static str),
+}
+
+/// A part of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The status code.
+    Status,
+    /// The body's bytes.
+    Body,
+    /// What describes the body and the result: `Content-Type`, `Location`, `ETag` and their like.
+    Fields,
+    /// `Location` alone.
+    Location,
+}
+
+/// Why an API refuses a request with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The same key came with another request.
+    Mismatch,
+    /// The first request is still running.
+    InFlight,
+    /// A key is needed.
+    Missing,
+    /// The key is none.
+    Malformed,
+}
+
+impl Severity {
+    /// All, the worst first.
+    pub const ALL: [Self; 3] = [Self::Money, Self::Contract, Self::Advice];
+
+    /// Its name in reports and on command lines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Money => "money",
+            Self::Contract => "contract",
+            Self::Advice => "advice",
+        }
+    }
+}
+
+impl Send {
+    /// The plain operation with the case's key, sent to its end.
+    #[must_use]
+    pub const fn new(label: &'static str) -> Self {
+        Self {
+            label,
+            key: Key::Plain,
+            who: Who::First,
+            variant: Variant::Plain,
+            change: Change::None,
+            leave: crate::wire::Leave::Never,
+        }
+    }
+
+    /// With this key.
+    #[must_use]
+    pub const fn key(mut self, key: Key) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// In this form.
+    #[must_use]
+    pub const fn variant(mut self, variant: Variant) -> Self {
+        self.variant = variant;
+        self
+    }
+
+    /// With this difference.
+    #[must_use]
+    pub const fn change(mut self, change: Change) -> Self {
+        self.change = change;
+        self
+    }
+
+    /// By the second principal.
+    #[must_use]
+    pub const fn by_another(mut self) -> Self {
+        self.who = Who::Second;
+        self
+    }
+
+    /// The caller goes away there.
+    #[must_use]
+    pub const fn leave(mut self, leave: crate::wire::Leave) -> Self {
+        self.leave = leave;
+        self
+    }
+}

@@ -1,0 +1,20 @@
+//! All cases, by theme. A run takes them in this order: what costs money first shows first.
+
+use crate::case::Case;
+
+mod concurrency;
+mod mismatch;
+mod replay;
+
+/// All cases, in the order in which they are run.
+pub fn all() -> impl Iterator<Item = &'static Case> {
+    [replay::CASES, concurrency::CASES, mismatch::CASES]
+        .into_iter()
+        .flatten()
+}
+
+/// The case of that name.
+#[must_use]
+pub fn named(id: &str) -> Option<&'static Case> {
+    all().find(|case| case.id == id)
+}

@@ -1,0 +1,15 @@
+//! HTTP/1.1 as it stands on the wire. A client library would join two header lines, refuse a control byte and finish
+//! a request whose caller wants to leave; a tester has to send just these.
+//!
+//! One connection for each request, closed after it: no case can be led astray by what another left in a connection.
+
+mod chunks;
+mod exchange;
+mod peer;
+mod request;
+mod response;
+
+pub use exchange::{Exchange, Leave, Outcome, exchange};
+pub use peer::{Peer, PeerError};
+pub use request::{Framing, Request};
+pub use response::Response;

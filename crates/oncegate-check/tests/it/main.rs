@@ -1,0 +1,6 @@
+//! The checker against origins: one that does it right, and others that are broken on purpose.
+
+#[cfg(test)]
+mod origin;
+#[cfg(test)]
+mod verdicts;
