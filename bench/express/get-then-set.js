@@ -1,11 +1,9 @@
 // Look the key up, execute, save the answer. Two requests at once both find nothing, and both execute.
 "use strict";
 
-const { serve } = require("./payments");
-
 const DAY_SECONDS = 24 * 60 * 60;
 
-serve((redis) => async (request, response, next) => {
+const idempotent = (redis) => async (request, response, next) => {
   const key = request.get("Idempotency-Key");
   if (!key) return next();
   const saved = await redis.get(`idempotency:${key}`);
@@ -20,4 +18,7 @@ serve((redis) => async (request, response, next) => {
     return response;
   };
   next();
-});
+};
+
+module.exports = idempotent;
+if (require.main === module) require("./payments").serve(idempotent);

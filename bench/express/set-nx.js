@@ -2,13 +2,11 @@
 // minute and then free, whatever it did.
 "use strict";
 
-const { serve } = require("./payments");
-
 const LOCK_SECONDS = 60;
 const DAY_SECONDS = 24 * 60 * 60;
 const LOCKED = "in progress";
 
-serve((redis) => async (request, response, next) => {
+const idempotent = (redis) => async (request, response, next) => {
   const key = request.get("Idempotency-Key");
   if (!key) return next();
   const name = `idempotency:${key}`;
@@ -28,4 +26,7 @@ serve((redis) => async (request, response, next) => {
     return response;
   };
   next();
-});
+};
+
+module.exports = idempotent;
+if (require.main === module) require("./payments").serve(idempotent);
