@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 step = @echo "== $(1)"
 
-.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge deb container clean
+.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge field-check deb container clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -74,6 +74,10 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60); stops at what it finds
 
 fuzz-merge: ## keep what fuzzing found of new code in the corpora
 	@fuzz/run --merge
+
+field-check: ## every host of the field does what its page says, with a new key each time (installs packages)
+	$(call step,field-check)
+	@field/run --hosts -- field/host-check {url} {options}
 
 deb: ## a Debian package, in target/debian, installed into a throw-away copy of this machine (root)
 	@packaging/debian/build
