@@ -8,6 +8,8 @@
 //! Deliberately absent: RFC 8785, whose numbers are floats: 9007199254740993 and
 //! 9007199254740992 are two payments.
 
+use std::cmp::Ordering;
+
 use super::pointer::{JsonPointer, Token};
 
 /// Writes the canonical form behind the prefix: a text in which every value says by its first byte
@@ -29,13 +31,12 @@ pub(super) fn canonical(
         at: 0,
         out: prefix,
         members: Vec::new(),
-        sorted: Vec::new(),
         key,
     };
-    writer.out.reserve(body.len());
+    // Most texts come out shorter than they are: names in quotes lose as much as their lengths take.
+    writer.out.reserve(body.len() + body.len() / 2);
     let start = writer.out.len();
     let excluded: Vec<&[Token]> = exclude.iter().map(JsonPointer::tokens).collect();
-    writer.skip_space();
     if excluded.iter().any(|tokens| tokens.is_empty()) {
         writer.value(0, &[])?;
         writer.out.truncate(start);
@@ -43,8 +44,7 @@ pub(super) fn canonical(
     } else {
         writer.value(0, &excluded)?;
     }
-    writer.skip_space();
-    (writer.at == text.len()).then_some(writer.out)
+    writer.is_at_the_end().then_some(writer.out)
 }
 
 /// Reads the text and writes its canonical form behind it. `None` means: it has none.
@@ -54,12 +54,14 @@ struct Writer<'a> {
     out: Vec<u8>,
     /// The members of the objects that are open: a stack, so that objects need no lists of theirs.
     members: Vec<Member>,
-    sorted: Vec<u8>,
     key: &'a [u8; 32],
 }
 
 /// Where a member stands in what was written.
 struct Member {
+    /// By which the members stand: the length of the name, and behind it its first bytes. In most objects no two are
+    /// alike.
+    order: u128,
     start: usize,
     name_end: usize,
     end: usize,
@@ -73,37 +75,39 @@ struct Step<'p> {
 }
 
 impl Writer<'_> {
-    /// Recursion is bounded by `DEPTH_MAX`, and its frames are small.
     fn value(&mut self, depth: usize, exclude: &[&[Token]]) -> Option<()> {
-        match self.peek()? {
-            b'{' if depth < DEPTH_MAX => self.object(depth + 1, exclude),
-            b'[' if depth < DEPTH_MAX => self.array(depth + 1, exclude),
+        match self.token()? {
             b'"' => self.string(),
-            b'-' | b'0'..=b'9' => self.number(),
-            b'n' => self.word(b"null"),
-            b't' => self.word(b"true"),
-            b'f' => self.word(b"false"),
+            first @ (b'-' | b'0'..=b'9') => self.number(first),
+            b'n' => self.word(b'n', b"ull"),
+            b't' => self.word(b't', b"rue"),
+            b'f' => self.word(b'f', b"alse"),
+            opening if depth < DEPTH_MAX => self.container(opening, depth + 1, exclude),
+            _ => None,
+        }
+    }
+
+    /// Recursion is bounded by `DEPTH_MAX`, and its frames are small.
+    ///
+    /// Not inlined: what objects and arrays put on the stack would be put there for each number, too.
+    #[inline(never)]
+    fn container(&mut self, opening: u8, depth: usize, exclude: &[&[Token]]) -> Option<()> {
+        match opening {
+            b'{' => self.object(depth, exclude),
+            b'[' => self.array(depth, exclude),
             _ => None,
         }
     }
 
     fn object(&mut self, depth: usize, exclude: &[&[Token]]) -> Option<()> {
         let (start, first_member) = (self.out.len(), self.members.len());
-        self.at += 1;
         self.out.push(b'{');
-        self.skip_space();
-        let mut is_open = !self.eat(b'}');
+        let mut is_open = self.opens(b'}')?;
         while is_open {
             self.member(depth, exclude)?;
-            self.skip_space();
-            is_open = self.eat(b',');
-            if is_open {
-                self.skip_space();
-            } else {
-                self.expect(b'}')?;
-            }
+            is_open = self.goes_on(b'}')?;
         }
-        self.sort_members(first_member)?;
+        self.sort_members(first_member, start + 1)?;
         self.out.push(b'}');
         self.fold(start);
         Some(())
@@ -111,22 +115,22 @@ impl Writer<'_> {
 
     fn member(&mut self, depth: usize, exclude: &[&[Token]]) -> Option<()> {
         let start = self.out.len();
-        if self.peek()? != b'"' {
+        if self.token()? != b'"' {
             return None;
         }
         self.string()?;
-        let name_end = self.out.len();
-        self.skip_space();
-        self.expect(b':')?;
-        self.skip_space();
+        if self.token()? != b':' {
+            return None;
+        }
         let name = &self.out[start + STRING_HEAD_BYTES..];
+        let name_end = self.out.len();
         let step = Step::down(exclude, |token| token.is_name(name));
         self.value(depth, &step.deeper)?;
-        let end = self.out.len();
         self.members.push(Member {
+            order: order(&self.out[start..], name_end - start),
             start,
             name_end,
-            end,
+            end: self.out.len(),
             is_excluded: step.is_excluded,
         });
         Some(())
@@ -134,32 +138,32 @@ impl Writer<'_> {
 
     /// Brings the members that were just written into one order, drops those that do not count,
     /// and gives up on duplicate names: some parsers take the first, some the last.
-    fn sort_members(&mut self, first_member: usize) -> Option<()> {
-        let Self {
-            out,
-            members,
-            sorted,
-            ..
-        } = self;
+    fn sort_members(&mut self, first_member: usize, start: usize) -> Option<()> {
+        let Self { out, members, .. } = self;
         let own = &mut members[first_member..];
-        own.sort_unstable_by(|one, two| one.name(out).cmp(two.name(out)));
-        if own
-            .windows(2)
-            .any(|pair| pair[0].name(out) == pair[1].name(out))
-        {
+        own.sort_unstable_by(|one, two| one.compare(two, out));
+        let mut pairs = own.array_windows();
+        if pairs.any(|[one, two]| one.compare(two, out) == Ordering::Equal) {
             return None;
         }
-        if own.iter().any(|member| member.is_excluded) || !own.is_sorted_by_key(|m| m.start) {
-            let start = own.iter().map(|member| member.start).min()?;
-            sorted.clear();
+        if !Self::stand_in_order(own, start) {
+            let end = out.len();
             for member in own.iter().filter(|member| !member.is_excluded) {
-                sorted.extend_from_slice(&out[member.start..member.end]);
+                out.extend_from_within(member.start..member.end);
             }
-            out.truncate(start);
-            out.extend_from_slice(sorted);
+            out.drain(start..end);
         }
         members.truncate(first_member);
         Some(())
+    }
+
+    /// Whether these were written one behind the other, and all of them count.
+    fn stand_in_order(members: &[Member], mut start: usize) -> bool {
+        members.iter().all(|member| {
+            let in_order = member.start == start && !member.is_excluded;
+            start = member.end;
+            in_order
+        })
     }
 
     /// Puts a hash in place of a large object. Without it every level of nesting would copy
@@ -174,10 +178,8 @@ impl Writer<'_> {
     }
 
     fn array(&mut self, depth: usize, exclude: &[&[Token]]) -> Option<()> {
-        self.at += 1;
         self.out.push(b'[');
-        self.skip_space();
-        let mut is_open = !self.eat(b']');
+        let mut is_open = self.opens(b']')?;
         let mut index = 0;
         while is_open {
             let start = self.out.len();
@@ -189,29 +191,27 @@ impl Writer<'_> {
                 self.out.push(EXCLUDED);
             }
             index += 1;
-            self.skip_space();
-            is_open = self.eat(b',');
-            if is_open {
-                self.skip_space();
-            } else {
-                self.expect(b']')?;
-            }
+            is_open = self.goes_on(b']')?;
         }
         self.out.push(b']');
         Some(())
     }
 
     fn string(&mut self) -> Option<()> {
-        self.at += 1;
         let start = self.open(b'"');
         loop {
-            let rest = &self.text[self.at..];
-            let run = rest
-                .iter()
-                .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))?;
-            self.out.extend_from_slice(&rest[..run]);
-            self.at += run + 1;
-            match rest[run] {
+            // All eight are copied, because a copy of known length is one move; what is too much goes again.
+            // No string may hold the zeros behind the end.
+            let bytes = eight(&self.text[self.at..]);
+            let plain = plain_bytes(bytes);
+            self.out.extend_from_slice(&bytes);
+            self.at += plain;
+            if plain == bytes.len() {
+                continue;
+            }
+            self.out.truncate(self.out.len() - (bytes.len() - plain));
+            self.at += 1;
+            match bytes[plain] {
                 b'"' => return self.close(start),
                 b'\\' => self.escape()?,
                 _ => return None,
@@ -219,6 +219,8 @@ impl Writer<'_> {
         }
     }
 
+    /// Seldom wanted, and kept out of the way of what is.
+    #[cold]
     fn escape(&mut self) -> Option<()> {
         let kind = self.peek()?;
         self.at += 1;
@@ -260,11 +262,13 @@ impl Writer<'_> {
         })
     }
 
-    fn number(&mut self) -> Option<()> {
-        let from = self.at;
-        self.eat(b'-');
-        if !self.eat(b'0') {
-            self.digits()?;
+    fn number(&mut self, first: u8) -> Option<()> {
+        let from = self.at - 1;
+        let digit = if first == b'-' { self.next()? } else { first };
+        match digit {
+            b'0' => {}
+            b'1'..=b'9' => self.skip_digits(),
+            _ => return None,
         }
         if self.eat(b'.') {
             self.digits()?;
@@ -280,19 +284,25 @@ impl Writer<'_> {
         self.close(start)
     }
 
+    /// One digit or more.
     fn digits(&mut self) -> Option<()> {
-        let rest = &self.text[self.at..];
-        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += count;
-        (count > 0).then_some(())
+        let is_digit = self.next()?.is_ascii_digit();
+        self.skip_digits();
+        is_digit.then_some(())
     }
 
-    fn word(&mut self, word: &[u8]) -> Option<()> {
-        if !self.text[self.at..].starts_with(word) {
+    fn skip_digits(&mut self) {
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+    }
+
+    fn word(&mut self, tag: u8, rest: &[u8]) -> Option<()> {
+        if !self.text[self.at..].starts_with(rest) {
             return None;
         }
-        self.at += word.len();
-        self.out.push(word[0]);
+        self.at += rest.len();
+        self.out.push(tag);
         Some(())
     }
 
@@ -308,10 +318,37 @@ impl Writer<'_> {
         Some(())
     }
 
-    fn skip_space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
+    /// Whether something stands behind the bracket that was just read, or the one that closes it.
+    fn opens(&mut self, closing: u8) -> Option<bool> {
+        let is_open = self.token()? != closing;
+        self.at -= usize::from(is_open);
+        Some(is_open)
+    }
+
+    /// Whether another element follows, or the bracket that closes them.
+    fn goes_on(&mut self, closing: u8) -> Option<bool> {
+        let byte = self.token()?;
+        (byte == b',' || byte == closing).then_some(byte == b',')
+    }
+
+    fn is_at_the_end(&mut self) -> bool {
+        self.token().is_none()
+    }
+
+    /// The next byte that is no space.
+    fn token(&mut self) -> Option<u8> {
+        loop {
+            match self.next()? {
+                b' ' | b'\t' | b'\n' | b'\r' => {}
+                byte => return Some(byte),
+            }
         }
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let byte = self.peek()?;
+        self.at += 1;
+        Some(byte)
     }
 
     fn peek(&self) -> Option<u8> {
@@ -330,9 +367,15 @@ impl Writer<'_> {
 }
 
 impl Member {
-    /// The name as it was written, length included: any total order will do.
+    /// The shorter name first. Records that exist were made in this order; it seldom has to look at what was written.
+    fn compare(&self, other: &Self, out: &[u8]) -> Ordering {
+        self.order
+            .cmp(&other.order)
+            .then_with(|| self.name(out).cmp(other.name(out)))
+    }
+
     fn name<'o>(&self, out: &'o [u8]) -> &'o [u8] {
-        &out[self.start..self.name_end]
+        &out[self.start + STRING_HEAD_BYTES..self.name_end]
     }
 }
 
@@ -351,6 +394,39 @@ impl<'p> Step<'p> {
         }
         step
     }
+}
+
+/// The length of the name that stands in front as it was written, and behind it its first bytes.
+fn order(written: &[u8], name_end: usize) -> u128 {
+    let name_bytes = name_end - STRING_HEAD_BYTES;
+    let head = u64::from_be_bytes(eight(&written[STRING_HEAD_BYTES..]));
+    // What stands behind a short name goes.
+    let head = u128::from(head) >> (64 - 8 * name_bytes.min(8));
+    (name_bytes as u128) << 64 | head
+}
+
+/// The first eight bytes. Zeros follow the end.
+fn eight(bytes: &[u8]) -> [u8; 8] {
+    bytes.first_chunk().copied().unwrap_or_else(|| {
+        let mut padded = [0; 8];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        padded
+    })
+}
+
+/// How many bytes at the front stand for themselves in a string: neither its end nor an escape nor a control
+/// character.
+///
+/// All eight are looked at in one: a byte is below `n` if taking `n` from it borrows from its top bit. A borrow may run on
+/// into the bytes above, but never into the first one that is found.
+fn plain_bytes(bytes: [u8; 8]) -> usize {
+    const fn each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    let text = u64::from_le_bytes(bytes);
+    let below = |text: u64, n: u8| text.wrapping_sub(each(n)) & !text;
+    let special = below(text, b' ') | below(text ^ each(b'"'), 1) | below(text ^ each(b'\\'), 1);
+    (special & each(0x80)).trailing_zeros() as usize / 8
 }
 
 /// The most bytes of JSON that are compared by what they mean.
