@@ -23,13 +23,15 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use blake3::hazmat::{self, ContextKey};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::visitor::ParameterVisitor;
 use sfv::{BareItemFromInput, KeyRef, StringRef};
 
 use crate::clock::Timestamp;
-use crate::hash::{from_hex, write_hex};
+use crate::hash::{derive_unkeyed, from_hex, write_hex};
 
 /// Which spellings of a key are accepted.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -221,10 +223,8 @@ impl IdempotencyKey {
 
     /// What stands for this key wherever the key itself must not appear.
     pub fn digest(&self) -> KeyDigest {
-        let mut hasher = blake3::Hasher::new_derive_key(KEY_DIGEST);
-        hasher.update(self.0.as_bytes());
-        let hash = hasher.finalize();
-        let (digests, _) = hash.as_bytes().as_chunks();
+        let hash = derive_unkeyed(&KEY_DIGEST, self.0.as_bytes());
+        let (digests, _) = hash.as_chunks();
         KeyDigest(digests[0])
     }
 }
@@ -421,7 +421,8 @@ fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-const KEY_DIGEST: &str = "oncegate 2026-11 key digest v1";
+static KEY_DIGEST: LazyLock<ContextKey> =
+    LazyLock::new(|| hazmat::hash_derive_key_context("oncegate 2026-11 key digest v1"));
 
 #[cfg(test)]
 mod tests;

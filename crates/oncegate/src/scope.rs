@@ -27,11 +27,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
+use blake3::hazmat::{self, ContextKey};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::claims::{ClaimError, VerifiedClaims};
-use crate::hash::update_framed;
+use crate::hash::{derive_unkeyed, push_framed};
 
 /// A part of the request that tells principals apart.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -206,25 +208,24 @@ impl Scope {
         headers: &HeaderMap,
         claims: Option<&VerifiedClaims>,
     ) -> Result<Self, ScopeError> {
-        let mut hasher = blake3::Hasher::new_derive_key(SCOPE);
+        let mut named = Vec::with_capacity(NAMED_BYTES);
         for source in sources {
             let (tag, name) = source.tag_and_name();
-            hasher.update(&[tag]);
-            update_framed(&mut hasher, name.as_bytes());
+            named.push(tag);
+            push_framed(&mut named, name.as_bytes());
             let claimed = source.claim().map(|claim| principal(claims, claim));
             if let Some(said) = claimed {
                 let said = said?;
-                hasher.update(&(said.len() as u64).to_le_bytes());
-                said.iter()
-                    .for_each(|value| update_framed(&mut hasher, value));
+                named.extend_from_slice(&(said.len() as u64).to_le_bytes());
+                said.iter().for_each(|value| push_framed(&mut named, value));
                 continue;
             }
-            hasher.update(&(source.values(headers).count() as u64).to_le_bytes());
+            named.extend_from_slice(&(source.values(headers).count() as u64).to_le_bytes());
             source
                 .values(headers)
-                .for_each(|value| update_framed(&mut hasher, value));
+                .for_each(|value| push_framed(&mut named, value));
         }
-        Ok(Self(hasher.finalize().into()))
+        Ok(Self(derive_unkeyed(&SCOPE, &named)))
     }
 }
 
@@ -501,7 +502,10 @@ fn bad_name(name: &str) -> ScopeSourceError {
 /// No hash comes out as this, and it does not depend on the sources.
 const ANONYMOUS: [u8; 32] = [0; 32];
 // Changing this makes every record that exists unreachable.
-const SCOPE: &str = "oncegate 2026-11 scope v1";
+static SCOPE: LazyLock<ContextKey> =
+    LazyLock::new(|| hazmat::hash_derive_key_context("oncegate 2026-11 scope v1"));
+/// Room for one source of common length.
+const NAMED_BYTES: usize = 128;
 /// Registered claims about the token and not about its owner (RFC 7519, 4.1).
 const CLAIMS_THAT_CHANGE: [&str; 4] = ["exp", "nbf", "iat", "jti"];
 const SCHEMES_THAT_CHANGE: [&str; 6] = [

@@ -4,21 +4,25 @@
 
 use std::fmt;
 
-use http::{HeaderMap, Method, Uri, header};
+use http::header::{self, GetAll, HeaderMap, HeaderValue};
+use http::{Method, Uri};
 
+use super::head::{essence, head, is_json, is_multipart, is_plain};
 use super::json;
 use super::multipart::Multipart;
 use super::pointer::JsonPointer;
 use super::value::{Fingerprint, FingerprintMode, FingerprintRules};
-use crate::hash::{Digest, HashKey, HashKeyId, update_framed};
+use crate::hash::{Digest, HashKey, HashKeyId, push_framed};
 
 /// Takes the fingerprint of one request: made of the head, fed with the body, then finished.
 pub struct Fingerprinter {
     hash_key: HashKeyId,
     head: Digest,
     mode: FingerprintMode,
-    /// Boxed: it is 2 KiB, and whoever holds this while a body comes in is moved about.
-    raw: Box<blake3::Hasher>,
+    raw_key: [u8; 32],
+    /// What was hashed as it passed; nothing of a body that is held. Boxed: it is 2 KiB, and whoever holds this while
+    /// a body comes in is moved about.
+    raw: Option<Box<blake3::Hasher>>,
     canonical: Canonical,
 }
 
@@ -31,13 +35,16 @@ impl Fingerprinter {
         headers: &HeaderMap,
         rules: &FingerprintRules,
     ) -> Self {
+        let types = headers.get_all(header::CONTENT_TYPE);
+        let codings = headers.get_all(header::CONTENT_ENCODING);
         Self {
             hash_key: hash_key.id(),
-            head: head(hash_key, method, uri, headers),
+            head: head(hash_key, method, uri, &types, &codings),
             mode: rules.mode,
-            raw: Box::new(blake3::Hasher::new_keyed(hash_key.raw())),
+            raw_key: *hash_key.raw(),
+            raw: None,
             canonical: match rules.mode {
-                FingerprintMode::Auto => Canonical::new(hash_key, headers, &rules.exclude),
+                FingerprintMode::Auto => Canonical::new(hash_key, &types, &codings, &rules.exclude),
                 FingerprintMode::Raw | FingerprintMode::None => Canonical::Impossible,
             },
         }
@@ -45,26 +52,44 @@ impl Fingerprinter {
 
     /// Takes in the next piece of the body.
     pub fn update(&mut self, piece: &[u8]) {
-        match self.mode {
-            FingerprintMode::Auto => {
-                self.raw.update(piece);
-                self.canonical.update(piece);
+        match (self.mode, &mut self.canonical) {
+            (FingerprintMode::None, _) => {}
+            (FingerprintMode::Raw, _) | (_, Canonical::Impossible) => self.hash(piece),
+            (FingerprintMode::Auto, Canonical::Multipart(multipart)) => {
+                multipart.update(piece);
+                self.hash(piece);
             }
-            FingerprintMode::Raw => {
-                self.raw.update(piece);
+            (FingerprintMode::Auto, Canonical::Json { body, .. }) => {
+                if body.len() + piece.len() <= json::JSON_BYTES_MAX {
+                    body.extend_from_slice(piece);
+                    return;
+                }
+                let held = std::mem::take(body);
+                self.canonical = Canonical::Impossible;
+                self.hash(&held);
+                self.hash(piece);
             }
-            FingerprintMode::None => {}
         }
     }
 
     /// The fingerprint, now that the body is complete.
     pub fn finish(self) -> Fingerprint {
+        let raw = match self.raw {
+            Some(hasher) => hasher.finalize(),
+            None => blake3::keyed_hash(&self.raw_key, self.canonical.held()),
+        };
         Fingerprint::new(
             self.hash_key,
             self.head,
-            Digest::first_half(self.raw.finalize()),
+            Digest::first_half(raw),
             self.canonical.finish(),
         )
+    }
+
+    fn hash(&mut self, piece: &[u8]) {
+        let key = &self.raw_key;
+        let new = || Box::new(blake3::Hasher::new_keyed(key));
+        self.raw.get_or_insert_with(new).update(piece);
     }
 }
 
@@ -90,25 +115,25 @@ enum Canonical {
 }
 
 impl Canonical {
-    fn new(hash_key: &HashKey, headers: &HeaderMap, exclude: &[JsonPointer]) -> Self {
-        if !is_plain(headers) {
-            return Self::Impossible;
-        }
-        let mut lines = headers.get_all(header::CONTENT_TYPE).iter();
-        let (Some(line), None) = (lines.next(), lines.next()) else {
+    fn new(
+        hash_key: &HashKey,
+        types: &GetAll<'_, HeaderValue>,
+        codings: &GetAll<'_, HeaderValue>,
+        exclude: &[JsonPointer],
+    ) -> Self {
+        let mut lines = types.iter();
+        let (Some(line), None, true) = (lines.next(), lines.next(), is_plain(codings)) else {
             return Self::Impossible;
         };
         let key = hash_key.canonical();
         let essence = essence(line.as_bytes());
-        if essence == b"application/json"
-            || (essence.ends_with(b"+json") && essence.contains(&b'/'))
-        {
+        if is_json(essence) {
             Self::Json {
                 body: Vec::new(),
                 exclude: exclude.to_vec(),
                 key: *key,
             }
-        } else if essence.starts_with(b"multipart/") {
+        } else if is_multipart(essence) {
             let mut parts = blake3::Hasher::new_keyed(key);
             parts.update(&prefix(b"multipart", exclude));
             let multipart = Multipart::new(line.as_bytes(), parts);
@@ -120,14 +145,11 @@ impl Canonical {
         }
     }
 
-    fn update(&mut self, piece: &[u8]) {
+    /// The body so far, if it is held.
+    fn held(&self) -> &[u8] {
         match self {
-            Self::Impossible => {}
-            Self::Json { body, .. } if body.len() + piece.len() > json::JSON_BYTES_MAX => {
-                *self = Self::Impossible;
-            }
-            Self::Json { body, .. } => body.extend_from_slice(piece),
-            Self::Multipart(multipart) => multipart.update(piece),
+            Self::Json { body, .. } => body,
+            Self::Impossible | Self::Multipart(_) => &[],
         }
     }
 
@@ -143,75 +165,27 @@ impl Canonical {
     }
 }
 
-/// Everything but the body. Each value is framed, and an absent one differs from an empty one.
-fn head(hash_key: &HashKey, method: &Method, uri: &Uri, headers: &HeaderMap) -> Digest {
-    let mut hasher = blake3::Hasher::new_keyed(hash_key.head());
-    update_framed(&mut hasher, method.as_str().as_bytes());
-    update_framed(&mut hasher, uri.path().as_bytes());
-    match uri.query() {
-        None => {
-            hasher.update(&[0]);
-        }
-        Some(query) => {
-            hasher.update(&[1]);
-            update_framed(&mut hasher, query.as_bytes());
-        }
-    }
-    let types = headers.get_all(header::CONTENT_TYPE);
-    hasher.update(&(types.iter().count() as u64).to_le_bytes());
-    types
-        .iter()
-        .for_each(|line| update_framed(&mut hasher, &essence(line.as_bytes())));
-    let codings = headers.get_all(header::CONTENT_ENCODING);
-    hasher.update(&(codings.iter().count() as u64).to_le_bytes());
-    codings.iter().for_each(|line| {
-        update_framed(
-            &mut hasher,
-            &line.as_bytes().trim_ascii().to_ascii_lowercase(),
-        );
-    });
-    Digest::first_half(hasher.finalize())
-}
-
-/// The media type without its parameters, in lower case.
-fn essence(content_type: &[u8]) -> Vec<u8> {
-    let essence = content_type
-        .split(|byte| *byte == b';')
-        .next()
-        .unwrap_or(content_type);
-    essence.trim_ascii().to_ascii_lowercase()
-}
-
-/// Whether the body is what its media type says, without a coding around it.
-fn is_plain(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
-    codings.all(|line| {
-        line.as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"identity")
-    })
-}
-
 /// What a canonical digest starts with, framed: its kind and the exclusions. Equal digests mean
 /// equal exclusions.
 fn prefix(kind: &[u8], exclude: &[JsonPointer]) -> Vec<u8> {
     let mut pointers: Vec<&str> = exclude.iter().map(JsonPointer::as_str).collect();
     pointers.sort_unstable();
     pointers.dedup();
-    let mut prefix = Vec::with_capacity(32);
-    prefix.extend_from_slice(&(kind.len() as u64).to_le_bytes());
-    prefix.extend_from_slice(kind);
+    let mut prefix = Vec::with_capacity(PREFIX_BYTES);
+    push_framed(&mut prefix, kind);
     prefix.extend_from_slice(&(pointers.len() as u64).to_le_bytes());
     for pointer in pointers {
-        prefix.extend_from_slice(&(pointer.len() as u64).to_le_bytes());
-        prefix.extend_from_slice(pointer.as_bytes());
+        push_framed(&mut prefix, pointer.as_bytes());
     }
     prefix
 }
 
+/// Room for the prefix without exclusions, and for a small body behind it.
+const PREFIX_BYTES: usize = 256;
+
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderName;
     use proptest::prelude::*;
 
     use super::*;
@@ -356,6 +330,28 @@ mod tests {
                 .canonical()
                 .is_none()
         );
+    }
+
+    /// Up to the limit a body is held and hashed in one, beyond it as it passes: the digest must not tell which.
+    #[test]
+    fn the_raw_digest_is_of_all_bytes_however_large_the_json_is() {
+        let raw = FingerprintRules {
+            mode: FingerprintMode::Raw,
+            exclude: Vec::new(),
+        };
+        for bytes in [
+            0,
+            1,
+            json::JSON_BYTES_MAX,
+            json::JSON_BYTES_MAX + 1,
+            json::JSON_BYTES_MAX + 5,
+        ] {
+            let body = "7".repeat(bytes);
+            let (one, two) = body.as_bytes().split_at(bytes / 3);
+            let pieces = [one, two, b"8".as_slice()];
+            let with = |rules| request(("POST", "/a"), &[JSON], &pieces, rules).raw();
+            assert_eq!(with(&AUTO), with(&raw), "{bytes}");
+        }
     }
 
     #[test]

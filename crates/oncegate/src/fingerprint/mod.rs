@@ -29,6 +29,7 @@
 //! ```
 
 mod fingerprinter;
+mod head;
 mod json;
 mod multipart;
 mod pointer;
