@@ -4,6 +4,7 @@
 //! again. A live record is never evicted; a full store refuses new ones.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -81,8 +82,9 @@ impl MemoryStore {
     }
 
     /// Carries `effect` out, or refuses it for want of room: a `Put` may only grow the store within its bound.
-    fn carry_out(&self, shard: &mut Shard, id: RecordId, effect: Effect) -> Result<(), StoreError> {
-        let before = shard.records.get(&id).map_or(0, Record::size_bytes);
+    fn carry_out(&self, entry: Place<'_>, effect: Effect) -> Result<(), StoreError> {
+        let id = *entry.key();
+        let before = found(&entry).map_or(0, Record::size_bytes);
         let after = match &effect {
             Effect::Keep => return Ok(()),
             Effect::Put(record) => record.size_bytes(),
@@ -91,10 +93,11 @@ impl MemoryStore {
         if after > before && !self.reserve(after - before) {
             return Err(StoreError::new(StoreErrorKind::Full, NAME, "write"));
         }
-        match effect {
-            Effect::Put(record) => shard.records.insert(id, record),
-            Effect::Keep | Effect::Remove => shard.records.remove(&id),
-        };
+        match (entry, effect) {
+            (entry, Effect::Put(record)) => drop(entry.insert_entry(record)),
+            (Entry::Occupied(entry), Effect::Remove) => drop(entry.remove()),
+            (_, Effect::Keep | Effect::Remove) => {}
+        }
         if before > after {
             self.bytes.fetch_sub(before - after, Ordering::Relaxed);
         }
@@ -114,8 +117,10 @@ impl MemoryStore {
         let mut shard = self.shard(id).lock();
         let now = self.clock.now();
         let fence = Fence::following(shard.fence, now);
-        let (effect, answer) = transition::insert(shard.records.get(&id), new, fence, now);
-        self.carry_out(&mut shard, id, effect)?;
+        // Looked up once: what stands there, and where to write, is one place.
+        let entry = shard.records.entry(id);
+        let (effect, answer) = transition::insert(found(&entry), new, fence, now);
+        self.carry_out(entry, effect)?;
         shard.fence = fence;
         Ok(Self::stamp(answer, now))
     }
@@ -124,9 +129,9 @@ impl MemoryStore {
         let mut shard = self.shard(id).lock();
         let now = self.clock.now();
         let fence = Fence::following(shard.fence, now);
-        let (effect, answer) =
-            transition::update(shard.records.get(&id), expect, change, fence, now);
-        self.carry_out(&mut shard, id, effect)?;
+        let entry = shard.records.entry(id);
+        let (effect, answer) = transition::update(found(&entry), expect, change, fence, now);
+        self.carry_out(entry, effect)?;
         shard.fence = fence;
         Ok(Self::stamp(answer, now))
     }
@@ -270,6 +275,16 @@ impl Inspect for MemoryStore {
         limit: usize,
     ) -> BoxFuture<'_, StoreResult<Page>> {
         Box::pin(async move { Ok(self.list_now(&filter, after.as_ref(), limit)) })
+    }
+}
+
+/// Where a record stands, or could.
+type Place<'s> = Entry<'s, RecordId, Record>;
+
+fn found<'e>(entry: &'e Place<'_>) -> Option<&'e Record> {
+    match entry {
+        Entry::Occupied(entry) => Some(entry.get()),
+        Entry::Vacant(_) => None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! checker. Nothing here decides anything about a request: that is `decide`. Nothing here writes: that is `Store`.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -97,19 +98,20 @@ pub struct Retention {
 pub struct About {
     /// Short digest of the key, as logs show it.
     pub key_digest: KeyDigest,
-    /// Method and path, without the query; at most [`OPERATION_BYTES_MAX`] bytes.
-    pub operation: Box<str>,
+    /// Method and path, without the query; at most [`OPERATION_BYTES_MAX`] bytes. Shared by the
+    /// copies of a record, of which every answer of a store is one.
+    pub operation: Arc<str>,
 }
 
 impl About {
     /// Describes a record by its key's digest and its method and path.
     #[must_use]
     pub fn new(key_digest: KeyDigest, method: &http::Method, path: &str) -> Self {
-        let mut operation = format!("{method} {path}");
-        operation.truncate(operation.floor_char_boundary(OPERATION_BYTES_MAX));
+        let operation = [method.as_str(), " ", path].concat();
+        let end = operation.floor_char_boundary(OPERATION_BYTES_MAX);
         Self {
             key_digest,
-            operation: operation.into(),
+            operation: operation[..end].into(),
         }
     }
 }

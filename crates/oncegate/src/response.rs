@@ -56,7 +56,8 @@ impl StoredResponse {
         let named = named_by_connection(headers);
         let kept =
             |name: &HeaderName| is_kept(name) && (is_always_kept(name) || !named.contains(name));
-        let mut buffer = head(status, true, origin);
+        let room = fields_bytes_max(headers) + fields_bytes_max(trailers) + body.len();
+        let mut buffer = head(status, true, origin, room);
         put_fields(&mut buffer, headers.iter().filter(|(name, _)| kept(name)));
         put_fields(&mut buffer, trailers.iter().filter(|(name, _)| kept(name)));
         buffer.extend_from_slice(body);
@@ -67,7 +68,7 @@ impl StoredResponse {
     /// result can be found if the answer said that.
     #[must_use]
     pub fn not_kept(status: StatusCode, headers: &HeaderMap) -> Self {
-        let mut buffer = head(status, false, None);
+        let mut buffer = head(status, false, None, 0);
         put_fields(
             &mut buffer,
             headers
@@ -176,27 +177,32 @@ pub fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 #[must_use]
 pub fn is_always_kept(name: &HeaderName) -> bool {
     // Lengths are computed anew for each answer.
-    (name.as_str().starts_with("content-") && *name != header::CONTENT_LENGTH)
-        || [
-            header::LOCATION,
-            header::ETAG,
-            header::LAST_MODIFIED,
-            header::LINK,
-            header::VARY,
-        ]
-        .contains(name)
-        || *name == header::CACHE_CONTROL
+    match name.as_str() {
+        "location" | "etag" | "last-modified" | "link" | "vary" | "cache-control" => true,
+        name => name.starts_with("content-") && name != "content-length",
+    }
 }
 
-fn head(status: StatusCode, kept: bool, origin: Option<&HeaderValue>) -> Vec<u8> {
-    let mut buffer = vec![ENCODING_VERSION, u8::from(kept)];
-    buffer.extend_from_slice(&status.as_u16().to_be_bytes());
+/// What stands before the fields, with room behind it: a buffer that grew would be moved, and kept with what it has
+/// too much.
+fn head(status: StatusCode, kept: bool, origin: Option<&HeaderValue>, room: usize) -> Vec<u8> {
     // An origin that does not fit is none: its CORS headers are then replayed to nobody.
     let origin = origin
         .map(HeaderValue::as_bytes)
-        .filter(|origin| origin.len() <= ORIGIN_BYTES_MAX);
-    put_field(&mut buffer, origin.unwrap_or_default(), 2);
+        .filter(|origin| origin.len() <= ORIGIN_BYTES_MAX)
+        .unwrap_or_default();
+    let mut buffer = Vec::with_capacity(6 + origin.len() + 8 + room);
+    buffer.extend_from_slice(&[ENCODING_VERSION, u8::from(kept)]);
+    buffer.extend_from_slice(&status.as_u16().to_be_bytes());
+    put_field(&mut buffer, origin, 2);
     buffer
+}
+
+/// What these fields take at most: those that are not kept take nothing.
+fn fields_bytes_max(fields: &HeaderMap) -> usize {
+    let field_bytes =
+        |(name, value): (&HeaderName, &HeaderValue)| 2 + name.as_str().len() + 4 + value.len();
+    fields.iter().map(field_bytes).sum()
 }
 
 /// A count, then name and value of each field, each behind its length.
