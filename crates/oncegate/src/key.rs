@@ -23,7 +23,7 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use blake3::hazmat::{self, ContextKey};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -75,9 +75,9 @@ pub struct KeyRules {
     pub length_max: usize,
 }
 
-/// The identity of a key: what stands inside the quotes, unescaped. Never empty.
+/// The identity of a key: what stands inside the quotes, unescaped. Never empty. Cloning shares it.
 #[derive(Clone, Eq, Hash, PartialEq)]
-pub struct IdempotencyKey(Box<str>);
+pub struct IdempotencyKey(Arc<str>);
 
 /// What logs, records and operators see in place of the key.
 ///

@@ -220,10 +220,14 @@ impl Scope {
                 said.iter().for_each(|value| push_framed(&mut named, value));
                 continue;
             }
-            named.extend_from_slice(&(source.values(headers).count() as u64).to_le_bytes());
-            source
-                .values(headers)
-                .for_each(|value| push_framed(&mut named, value));
+            let count_at = named.len();
+            let mut count = 0_u64;
+            named.extend_from_slice(&count.to_le_bytes());
+            for value in source.values(headers) {
+                push_framed(&mut named, value);
+                count += 1;
+            }
+            named[count_at..count_at + size_of::<u64>()].copy_from_slice(&count.to_le_bytes());
         }
         Ok(Self(derive_unkeyed(&SCOPE, &named)))
     }
@@ -452,10 +456,12 @@ fn refuse_unverified(
     claims: Option<&VerifiedClaims>,
     sources: &[ScopeSource],
 ) -> Result<(), ScopeError> {
-    let has_token = claims.is_some() || headers.contains_key(header::AUTHORIZATION);
+    let has_token = || claims.is_some() || headers.contains_key(header::AUTHORIZATION);
     let claimed = sources.iter().filter_map(ScopeSource::claim);
-    for claim in claimed.filter(|_| has_token) {
-        principal(claims, claim)?;
+    for claim in claimed {
+        if has_token() {
+            principal(claims, claim)?;
+        }
     }
     Ok(())
 }
