@@ -20,6 +20,7 @@ pub mod key;
 mod memory;
 pub mod policy;
 pub mod problem;
+mod random;
 pub mod record;
 pub mod response;
 pub mod scope;

@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::fingerprint::Fingerprint;
 use crate::hash::RecordId;
 use crate::key::KeyDigest;
+use crate::random::sixteen_bytes;
 use crate::response::StoredResponse;
 
 /// Who holds a record: 128 random bits, made before the insert and named by every write.
@@ -25,9 +26,7 @@ impl OwnerId {
     /// one record would each believe that it is theirs.
     #[must_use]
     pub fn random() -> Self {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).expect("the operating system gives randomness");
-        Self(bytes)
+        Self(sixteen_bytes())
     }
 
     /// The owner with these bytes, as a store reads it back.
