@@ -2,6 +2,7 @@
 //!
 //! A panic, an error, a failure or a truncated body are told apart from a whole answer here, once.
 
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 
@@ -47,19 +48,18 @@ pub(crate) struct Long<B> {
 }
 
 /// Calls `inner`, which is ready, and holds its answer up to `response_bytes_max` if there is room in `buffer`.
-pub(crate) async fn exchange<S>(
+pub(crate) fn exchange<S>(
     inner: S,
     request: Request<Body>,
     response_bytes_max: u64,
     buffer: &BufferBudget,
-) -> Exchanged<S::Answer, S::Error>
+) -> impl Future<Output = Exchanged<S::Answer, S::Error>> + Send
 where
     S: Inner,
 {
-    let exchanged = AssertUnwindSafe(call(inner, request, response_bytes_max, buffer))
+    AssertUnwindSafe(call(inner, request, response_bytes_max, buffer))
         .catch_unwind()
-        .await;
-    exchanged.unwrap_or(Exchanged::Panicked)
+        .map(|exchanged| exchanged.unwrap_or(Exchanged::Panicked))
 }
 
 async fn call<S>(

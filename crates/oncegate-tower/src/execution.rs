@@ -8,7 +8,7 @@ use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use oncegate::classify::{Class, DeclaredOutcome, classify};
 use oncegate::engine::BeginRequest;
 use oncegate::policy::OnUnknown;
@@ -23,6 +23,7 @@ use crate::claiming::begin;
 use crate::exchange::{Exchanged, Whole, exchange};
 use crate::failure::Failure;
 use crate::gate::Gate;
+use crate::headers::remove_any;
 use crate::holding::{Concluded, Ending, Holder, Holding, Interrupted};
 use crate::inner::Inner;
 use crate::quota::Subject;
@@ -100,7 +101,8 @@ pub(crate) async fn run<S>(
     let holding = Holding::new(holder, begun, &policy, gate.executions.clone());
     let begin = attempt.begin.clone();
     let origin = attempt.request.headers().get(header::ORIGIN).cloned();
-    let execution = Execution {
+    // Boxed: whoever is awaited below takes it whole, and would make room for it once more.
+    let execution = Box::new(Execution {
         gate,
         policy,
         begin,
@@ -108,15 +110,14 @@ pub(crate) async fn run<S>(
         holding,
         teller,
         counted: None,
-    };
+    });
     if attempt.waited && execution.teller.is_closed() {
         // A waiter whose caller left never executes (M-16).
         let unexecuted = execution.holding.unexecuted();
         Box::pin(execution.holding.conclude(unexecuted)).await;
         return;
     }
-    // Boxed, as is what is large and rare below: the task itself is moved whole when it is spawned.
-    Box::pin(execution.start(*attempt)).await;
+    execution.start(attempt).await;
 }
 
 /// An execution under way.
@@ -136,7 +137,7 @@ impl<S> Execution<S, S::Error>
 where
     S: Inner,
 {
-    async fn start(mut self, mut attempt: Attempt<S>) {
+    async fn start(mut self: Box<Self>, mut attempt: Box<Attempt<S>>) {
         if self.holding.is_taken_over()
             && let OnUnknown::Reconcile(rule) = &self.policy.on_unknown
         {
@@ -150,7 +151,7 @@ where
             let asking = Box::pin(question.ask(&mut attempt.inner, most, &self.gate.buffer));
             match self.holding.during(asking).await {
                 Ok(Reconciled::NotExecuted) => {}
-                Ok(Reconciled::Found(whole)) => return Box::pin(self.whole(*whole)).await,
+                Ok(Reconciled::Found(whole)) => return Box::pin(self.whole(whole)).await,
                 Ok(Reconciled::Unknown) | Err(_) => {
                     return Box::pin(self.still_unknown()).await;
                 }
@@ -163,16 +164,17 @@ where
             let unexecuted = self.holding.unexecuted();
             return Box::pin(self.conclude(unexecuted, |_| Told::Refused(refusal))).await;
         }
-        let request = self.prepare(attempt.request);
+        self.prepare(&mut attempt.request);
         let most = self.policy.response_bytes_max;
         let exchanged = {
             let buffer = &self.gate.buffer;
+            let Attempt { inner, request, .. } = *attempt;
             // Pinned here: passed by value it would lie in this future once for every function it goes through.
-            let exchange = pin!(exchange(attempt.inner, request, most, buffer));
+            let exchange = pin!(exchange(inner, request, most, buffer));
             self.holding.during(exchange).await
         };
         match exchanged {
-            Ok(Exchanged::Whole(whole)) => self.whole(*whole).await,
+            Ok(Exchanged::Whole(whole)) => self.whole(whole).await,
             Ok(Exchanged::Long(long)) => {
                 let class = self.class(&long.parts.status, &long.parts.headers);
                 let Self {
@@ -182,7 +184,7 @@ where
                     holding,
                     teller,
                     ..
-                } = self;
+                } = *self;
                 let engine = &gate.engine;
                 Box::pin(relay::relay(
                     *long, class, engine, &begin, &policy, holding, teller,
@@ -203,14 +205,8 @@ where
     }
 
     /// What the inner service is to see: the fence, and nothing by which a retry could not read the stored answer.
-    fn prepare(&self, mut request: Request<Body>) -> Request<Body> {
-        let headers = request.headers_mut();
-        headers.remove(header::ACCEPT_ENCODING);
-        headers.remove(header::RANGE);
-        headers.remove(header::EXPECT);
-        headers.remove(header::TRANSFER_ENCODING);
-        // It could name, and so take away, what the request was judged by.
-        headers.remove(header::CONNECTION);
+    fn prepare(&self, request: &mut Request<Body>) {
+        remove_any(request.headers_mut(), &NOT_FOR_THE_INNER);
         if let Some(length) = http_body::Body::size_hint(request.body()).exact() {
             request
                 .headers_mut()
@@ -225,7 +221,6 @@ where
         request
             .extensions_mut()
             .insert(crate::failure::Keyed::new(self.policy.keyed_idle_max));
-        request
     }
 
     fn class(&self, status: &StatusCode, headers: &HeaderMap) -> Class {
@@ -252,13 +247,13 @@ where
     }
 
     /// A whole answer: recorded by its class, then told.
-    async fn whole(mut self, whole: Whole) {
+    async fn whole(mut self: Box<Self>, whole: Box<Whole>) {
         let Whole {
             parts,
             body,
             counted,
             trailers,
-        } = whole;
+        } = *whole;
         let (ending, done) = match self.class(&parts.status, &parts.headers) {
             Class::Keep => {
                 self.counted = counted;
@@ -291,7 +286,7 @@ where
         .await;
     }
 
-    async fn failed(self, failure: Failure) {
+    async fn failed(self: Box<Self>, failure: Failure) {
         match failure {
             Failure::NotSent => {
                 let refusal = Box::new(Refusal::of(ProblemKind::UpstreamUnreachable));
@@ -303,7 +298,7 @@ where
         }
     }
 
-    async fn unknown(self, status: StatusCode) {
+    async fn unknown(self: Box<Self>, status: StatusCode) {
         let fence = self.holding.fence();
         let unknown = Status {
             fence,
@@ -315,14 +310,18 @@ where
     }
 
     /// The upstream could not say what became of an earlier execution: this request ran nothing.
-    async fn still_unknown(self) {
+    async fn still_unknown(self: Box<Self>) {
         let refusal = Box::new(Refusal::of(ProblemKind::OutcomeUnknown));
         self.conclude(Ending::Unknown, |_| Told::Refused(refusal))
             .await;
     }
 
     /// Ends the claim; tells the caller once that is durable, or after `complete_timeout` without; goes on trying.
-    async fn conclude(self, ending: Ending, told: impl FnOnce(Made) -> Told<S, S::Error>) {
+    async fn conclude(
+        self: Box<Self>,
+        ending: Ending,
+        told: impl FnOnce(Made) -> Told<S, S::Error>,
+    ) {
         let Self {
             gate,
             policy,
@@ -332,7 +331,7 @@ where
             // To the end of this: the store may take its time long after the caller has its answer.
             counted: _counted,
             ..
-        } = self;
+        } = *self;
         let fence = holding.fence();
         let told = |how| told(Made { fence, how });
         let concluding = holding.conclude_or_enter(&gate.engine, &begin, &policy, ending);
@@ -393,6 +392,16 @@ impl Made {
         }
     }
 }
+
+/// By these a retry could not read the stored answer, or the body would be framed twice; `Connection` could name, and
+/// so take away, what the request was judged by.
+static NOT_FOR_THE_INNER: [HeaderName; 5] = [
+    header::ACCEPT_ENCODING,
+    header::RANGE,
+    header::EXPECT,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+];
 
 /// The caller may be gone: then nobody needs to be told.
 pub(crate) fn tell<S, E>(teller: Teller<S, E>, told: Told<S, E>) {

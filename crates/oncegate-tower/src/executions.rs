@@ -34,7 +34,8 @@ pub enum Drained {
 impl Executions {
     /// Runs `task` to its end, whatever becomes of the caller. Dropping the returned handle cancels nothing.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+        // Boxed: tokio moves a task whole several times until it lies where it stays.
+        self.tasks.spawn(Box::pin(task));
     }
 
     pub(crate) fn running(&self) -> usize {

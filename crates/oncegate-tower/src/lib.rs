@@ -14,6 +14,7 @@ mod execution;
 mod executions;
 mod failure;
 mod gate;
+pub mod headers;
 mod holding;
 mod inner;
 #[cfg(feature = "jwt")]

@@ -7,6 +7,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use oncegate::classify::Downstream;
 use oncegate::record::Fence;
 
+use crate::headers::remove_any;
+
 /// The header's name.
 pub const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
 /// Marks a replay (Stripe's name).
@@ -15,6 +17,14 @@ pub const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-
 pub const IDEMPOTENCY_FENCE: HeaderName = HeaderName::from_static("idempotency-fence");
 /// An upstream's own word on its outcome.
 pub const IDEMPOTENCY_OUTCOME: HeaderName = HeaderName::from_static("idempotency-outcome");
+
+/// All of them.
+static OURS: [HeaderName; 4] = [
+    IDEMPOTENCY_STATUS,
+    IDEMPOTENT_REPLAYED,
+    IDEMPOTENCY_FENCE,
+    IDEMPOTENCY_OUTCOME,
+];
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -98,10 +108,7 @@ impl Status {
 
 /// Takes off a request, or an answer, what only we may say.
 pub(crate) fn scrub(headers: &mut HeaderMap) {
-    headers.remove(IDEMPOTENCY_FENCE);
-    headers.remove(IDEMPOTENCY_STATUS);
-    headers.remove(IDEMPOTENCY_OUTCOME);
-    headers.remove(IDEMPOTENT_REPLAYED);
+    remove_any(headers, &OURS);
 }
 
 /// What another Oncegate behind us said of its answer, if one is there.
