@@ -90,7 +90,7 @@ impl Running {
         settings.quotas = config.quotas;
         settings.client_address = |request| {
             let peer = request.extensions.get::<PeerAddr>();
-            peer.map(|PeerAddr(peer)| peer.ip())
+            peer.map(PeerAddr::ip)
         };
         settings.dialect = config.defaults().dialect;
         let tokens = Arc::new(Tokens::of(config));

@@ -5,7 +5,6 @@
 //! ends; paths and end-to-end headers are not touched. Whether what a client says of the hops before us is believed
 //! is not decided here but by the operator: [`Forwarded`].
 
-use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
@@ -17,14 +16,35 @@ use http::uri::Authority;
 use http::{Method, Version, request, response};
 use http_body::Body;
 use oncegate::response::is_always_kept;
+use oncegate_tower::headers::remove_any;
 
 use super::shape::remove_look_alikes;
 use super::tls::OverTls;
 use super::upstream::Protocol;
 
 /// The peer of the connection that a request came on; the server puts it into the request's extensions.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct PeerAddr(pub SocketAddr);
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct PeerAddr {
+    ip: IpAddr,
+    /// As headers have it: written once for all requests of a connection.
+    shown: HeaderValue,
+}
+
+impl PeerAddr {
+    pub(super) fn new(peer: SocketAddr) -> Self {
+        let shown = peer.ip().to_canonical().to_string();
+        Self {
+            ip: peer.ip(),
+            shown: HeaderValue::try_from(shown).expect("an address is a header value"),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub const fn ip(&self) -> IpAddr {
+        self.ip
+    }
+}
 
 /// What becomes of that which a request says of the hops before us: `Forwarded` and `X-Forwarded-*`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -143,12 +163,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in named.iter().filter(|name| !is_end_to_end(name)) {
         headers.remove(name);
     }
-    for name in HOP_BY_HOP {
-        // Nearly always none of them is there, and to see that is cheaper than to look each one up.
-        if headers.keys().any(|there| *there == name) {
-            headers.remove(name);
-        }
-    }
+    remove_any(headers, &HOP_BY_HOP);
 }
 
 /// The header names that `Connection` lists.
@@ -191,19 +206,19 @@ fn remove_forwarded(headers: &mut HeaderMap) {
 fn add_forwarded(head: &mut request::Parts, host: &Authority) {
     let over_tls = head.extensions.get::<OverTls>().is_some();
     let proto = if over_tls { "https" } else { "http" };
-    let peer = head.extensions.get::<PeerAddr>().copied();
-    let peer = peer.map(|PeerAddr(peer)| peer.ip().to_canonical());
-    let shown = peer.map(|peer| peer.to_string());
+    let peer = head.extensions.get::<PeerAddr>();
     let headers = &mut head.headers;
     if speaks_forwarded(headers) {
-        let element = forwarded_element(peer.zip(shown.as_deref()), host, proto);
+        let element = forwarded_element(peer, host, proto);
         if !quotes_are_closed(headers) {
             headers.remove(FORWARDED);
         }
-        append_listed(headers, FORWARDED, element);
+        if let Ok(element) = HeaderValue::from_maybe_shared(Bytes::from(element)) {
+            append_listed(headers, FORWARDED, element);
+        }
     }
-    if let Some(shown) = shown {
-        append_listed(headers, X_FORWARDED_FOR, shown);
+    if let Some(peer) = peer {
+        append_listed(headers, X_FORWARDED_FOR, peer.shown.clone());
     }
     // Whoever stands before us and ends TLS knows better.
     let there = headers.entry(X_FORWARDED_PROTO);
@@ -243,14 +258,16 @@ fn quotes_are_closed(headers: &HeaderMap) -> bool {
 }
 
 /// What our hop knows (RFC 7239). `by` is left out: it would tell the upstream nothing but our own address.
-fn forwarded_element(peer: Option<(IpAddr, &str)>, host: &Authority, proto: &str) -> String {
+fn forwarded_element(peer: Option<&PeerAddr>, host: &Authority, proto: &str) -> String {
     let mut element = String::with_capacity(FORWARDED_BYTES_USUAL + host.as_str().len());
-    let written = match peer {
-        Some((IpAddr::V4(_), shown)) => write!(element, "for={shown};"),
-        Some((IpAddr::V6(_), shown)) => write!(element, "for=\"[{shown}]\";"),
-        None => Ok(()),
-    };
-    debug_assert!(written.is_ok(), "a string takes all that is written to it");
+    if let Some(peer) = peer {
+        let shown = peer.shown.to_str().unwrap_or_default();
+        let around = match peer.ip.to_canonical() {
+            IpAddr::V4(_) => ["for=", ";"],
+            IpAddr::V6(_) => ["for=\"[", "]\";"],
+        };
+        element.extend([around[0], shown, around[1]]);
+    }
     element.push_str("host=");
     if host.as_str().bytes().all(is_token_byte) {
         element.push_str(host.as_str());
@@ -282,26 +299,27 @@ fn add_via(headers: &mut HeaderMap, version: Version) {
     } else {
         "1.1 oncegate"
     };
-    append_listed(headers, VIA, received);
+    append_listed(headers, VIA, HeaderValue::from_static(received));
 }
 
 /// Appends to a list that may be spread over several lines, and joins it on one.
-fn append_listed(headers: &mut HeaderMap, name: HeaderName, value: impl Into<Bytes>) {
-    let value: Bytes = value.into();
-    let joined = if headers.contains_key(&name) {
-        let lines = headers.get_all(&name).iter().map(HeaderValue::as_bytes);
-        let list: Vec<&[u8]> = lines.chain([&*value]).collect();
-        HeaderValue::from_maybe_shared(Bytes::from(list.join(b", ".as_slice())))
-    } else {
-        HeaderValue::from_maybe_shared(value)
-    };
-    if let Ok(joined) = joined {
-        headers.insert(name, joined);
+fn append_listed(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    match headers.entry(name) {
+        Entry::Vacant(entry) => {
+            entry.insert(value);
+        }
+        Entry::Occupied(mut entry) => {
+            let lines = entry.iter().chain([&value]).map(HeaderValue::as_bytes);
+            let list: Vec<&[u8]> = lines.collect();
+            if let Ok(joined) = HeaderValue::from_maybe_shared(Bytes::from(list.join(&b", "[..]))) {
+                entry.insert(joined);
+            }
+        }
     }
 }
 
 /// About one hop only. `Trailer` is not among them: it announces what comes to the other end.
-const HOP_BY_HOP: [HeaderName; 7] = [
+static HOP_BY_HOP: [HeaderName; 7] = [
     CONNECTION,
     TE,
     TRANSFER_ENCODING,
@@ -360,7 +378,7 @@ mod tests {
         headers: &[(&str, &str)],
     ) -> HeaderMap {
         let mut head = head("POST", headers);
-        head.extensions.insert(PeerAddr(peer.parse().unwrap()));
+        head.extensions.insert(PeerAddr::new(peer.parse().unwrap()));
         let host = Authority::from_static(host);
         prepare_request(&mut head, &host, Protocol::Http1, forwarded);
         head.headers

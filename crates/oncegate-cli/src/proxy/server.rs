@@ -225,6 +225,7 @@ impl Server {
         let Some(stream) = self.secure(stream).await else {
             return;
         };
+        let peer = PeerAddr::new(peer);
         let over_tls = stream.is_tls().then_some(OverTls);
         let activity = Arc::new(Activity::new());
         let io = TokioIo::new(WatchedStream::new(stream, Arc::clone(&activity)));
@@ -235,7 +236,7 @@ impl Server {
             let open = opened.open_request(request.version());
             let request =
                 request.map(|body| ServerBody::new(body, body_idle_timeout, Arc::clone(&opened)));
-            answer(service.clone(), request, peer, open)
+            answer(service.clone(), request, peer.clone(), open)
         });
         let mut connection = pin!(self.http.serve_connection_with_upgrades(io, answers));
         let ended = tokio::select! {
@@ -275,7 +276,7 @@ impl Server {
 async fn answer<S, B>(
     mut service: S,
     mut request: Request<ServerBody>,
-    peer: SocketAddr,
+    peer: PeerAddr,
     open: OpenRequest,
 ) -> Result<Response<OpenBody<B>>, Infallible>
 where
@@ -285,7 +286,7 @@ where
     if !is_plain(&request) {
         return Ok(OpenBody::refusal(request.version(), open));
     }
-    request.extensions_mut().insert(PeerAddr(peer));
+    request.extensions_mut().insert(peer);
     // The clone that was polled ready is the one that is called.
     let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
     let Ok(response) = service.call(request).await;
