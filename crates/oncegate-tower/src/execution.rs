@@ -23,7 +23,7 @@ use crate::claiming::begin;
 use crate::exchange::{Exchanged, Whole, exchange};
 use crate::failure::Failure;
 use crate::gate::Gate;
-use crate::headers::remove_any;
+use crate::headers::remove_where;
 use crate::holding::{Concluded, Ending, Holder, Holding, Interrupted};
 use crate::inner::Inner;
 use crate::quota::Subject;
@@ -206,7 +206,7 @@ where
 
     /// What the inner service is to see: the fence, and nothing by which a retry could not read the stored answer.
     fn prepare(&self, request: &mut Request<Body>) {
-        remove_any(request.headers_mut(), &NOT_FOR_THE_INNER);
+        remove_where(request.headers_mut(), is_not_for_the_inner);
         if let Some(length) = http_body::Body::size_hint(request.body()).exact() {
             request
                 .headers_mut()
@@ -395,13 +395,12 @@ impl Made {
 
 /// By these a retry could not read the stored answer, or the body would be framed twice; `Connection` could name, and
 /// so take away, what the request was judged by.
-static NOT_FOR_THE_INNER: [HeaderName; 5] = [
-    header::ACCEPT_ENCODING,
-    header::RANGE,
-    header::EXPECT,
-    header::TRANSFER_ENCODING,
-    header::CONNECTION,
-];
+fn is_not_for_the_inner(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "accept-encoding" | "range" | "expect" | "transfer-encoding" | "connection"
+    )
+}
 
 /// The caller may be gone: then nobody needs to be told.
 pub(crate) fn tell<S, E>(teller: Teller<S, E>, told: Told<S, E>) {

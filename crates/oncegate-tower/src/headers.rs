@@ -2,10 +2,10 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// Removes these headers. Nearly always none of them is there, and to see that in one walk over the names is cheaper
-/// than to look each one up.
-pub fn remove_any(headers: &mut HeaderMap, unwanted: &[HeaderName]) {
-    while let Some(name) = headers.keys().find(|name| unwanted.contains(name)).cloned() {
+/// Removes the headers that are `unwanted`. Nearly always none of them is there, and to see that in one walk over the
+/// names is cheaper than to look each one up.
+pub fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    while let Some(name) = headers.keys().find(|name| unwanted(name)).cloned() {
         headers.remove(name);
     }
 }

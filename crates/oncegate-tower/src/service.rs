@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::{BoxFuture, Either, select};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use oncegate::engine::BeginRequest;
 use oncegate::hash::RecordId;
 use oncegate::policy::{InFlight, StoreDown};
@@ -25,7 +25,7 @@ use crate::claiming;
 use crate::execution::{self, Attempt, Told};
 use crate::failure::Failure;
 use crate::gate::Gate;
-use crate::headers::remove_any;
+use crate::headers::remove_where;
 use crate::inner::{AnyBody, Inner};
 use crate::layer::Policies;
 use crate::pages;
@@ -95,12 +95,11 @@ where
 /// slip past every judgement.
 fn drop_upgrade(parts: &mut Parts) {
     if parts.method != Method::GET && parts.method != Method::CONNECT {
-        remove_any(&mut parts.headers, &UPGRADING);
+        remove_where(&mut parts.headers, |name| {
+            matches!(name.as_str(), "upgrade" | "http2-settings")
+        });
     }
 }
-
-/// With what a request offers to change protocols.
-static UPGRADING: [HeaderName; 2] = [header::UPGRADE, HeaderName::from_static("http2-settings")];
 
 /// HTTP/2 sends cookies in crumbs, HTTP/1 in one line (RFC 9113, 8.2.3): whose key it is must not hang on that.
 fn join_cookies(headers: &mut HeaderMap) {

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use oncegate::classify::Downstream;
 use oncegate::record::Fence;
 
-use crate::headers::remove_any;
+use crate::headers::remove_where;
 
 /// The header's name.
 pub const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
@@ -108,7 +108,9 @@ impl Status {
 
 /// Takes off a request, or an answer, what only we may say.
 pub(crate) fn scrub(headers: &mut HeaderMap) {
-    remove_any(headers, &OURS);
+    remove_where(headers, |name| {
+        name.as_str().starts_with("idempoten") && OURS.contains(name)
+    });
 }
 
 /// What another Oncegate behind us said of its answer, if one is there.

@@ -35,8 +35,10 @@ use super::upstream::{self, Protocol, Upstream};
 
 /// Forwards every request to one upstream. A clone shares the connections.
 #[derive(Clone)]
-pub struct Forward {
-    pool: Arc<Pool>,
+pub struct Forward(Arc<Shared>);
+
+struct Shared {
+    pool: Pool,
     tunnels: Tunnels,
     forwarded: Forwarded,
 }
@@ -84,31 +86,33 @@ impl Forward {
     /// Forwards to `upstream`. Connects only when the first request comes.
     #[must_use]
     pub fn new(upstream: Upstream, settings: ForwardSettings) -> Self {
-        Self {
-            pool: Arc::new(Pool::new(upstream, settings.pool, settings.tls)),
+        Self(Arc::new(Shared {
+            pool: Pool::new(upstream, settings.pool, settings.tls),
             tunnels: Tunnels::new(settings.tunnels_max, settings.tunnel_idle_timeout),
             forwarded: settings.forwarded,
-        }
+        }))
     }
 
     /// Sends no more requests on connections that are open by now. What is under way on them goes on.
     pub fn forget_connections(&self) {
-        self.pool.forget();
+        self.0.pool.forget();
     }
 
     /// Lets the times of the transport follow those of routes that have changed. The time for an answer is
     /// never shortened: an execution may be under way, or about to be sent, that was promised more.
     pub fn follow(&self, connect_timeout: Duration, head_timeout: Duration) {
-        self.pool.follow(connect_timeout, head_timeout);
+        self.0.pool.follow(connect_timeout, head_timeout);
     }
 
     /// The upgraded connections, for the shutdown: the server does not see them any more.
     #[must_use]
     pub fn tunnels(&self) -> &Tunnels {
-        &self.tunnels
+        &self.0.tunnels
     }
+}
 
-    async fn forward<B>(self, request: Request<B>) -> Result<Response<ForwardBody>, NoAnswer>
+impl Shared {
+    async fn forward<B>(&self, request: Request<B>) -> Result<Response<ForwardBody>, NoAnswer>
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -238,14 +242,17 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ForwardFuture {
-        let forward = self.clone().forward(request);
-        Box::pin(async move { Ok(forward.await.unwrap_or_else(NoAnswer::into_response)) })
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move {
+            let answer = shared.forward(request).await;
+            Ok(answer.unwrap_or_else(NoAnswer::into_response))
+        })
     }
 }
 
 impl fmt::Debug for Forward {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let upstream = self.pool.upstream();
+        let upstream = self.0.pool.upstream();
         f.debug_struct("Forward")
             .field("upstream", upstream)
             .finish_non_exhaustive()

@@ -16,7 +16,7 @@ use http::uri::Authority;
 use http::{Method, Version, request, response};
 use http_body::Body;
 use oncegate::response::is_always_kept;
-use oncegate_tower::headers::remove_any;
+use oncegate_tower::headers::remove_where;
 
 use super::shape::remove_look_alikes;
 use super::tls::OverTls;
@@ -163,7 +163,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in named.iter().filter(|name| !is_end_to_end(name)) {
         headers.remove(name);
     }
-    remove_any(headers, &HOP_BY_HOP);
+    remove_where(headers, is_hop_by_hop);
 }
 
 /// The header names that `Connection` lists.
@@ -172,7 +172,10 @@ fn connection_names(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
     let lists = values.filter_map(|value| value.to_str().ok());
     lists
         .flat_map(|list| list.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+        .map(str::trim)
+        // The one is no header, and the other goes in any case.
+        .filter(|name| !matches!(*name, "close" | "keep-alive"))
+        .filter_map(|name| name.parse().ok())
 }
 
 /// Headers that no client may have removed by naming them in `Connection`: a request must reach the upstream as it
@@ -319,15 +322,18 @@ fn append_listed(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) 
 }
 
 /// About one hop only. `Trailer` is not among them: it announces what comes to the other end.
-static HOP_BY_HOP: [HeaderName; 7] = [
-    CONNECTION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("http2-settings"),
-];
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "keep-alive"
+            | "proxy-connection"
+            | "http2-settings"
+    )
+}
 
 const END_TO_END: [&str; 11] = [
     "host",

@@ -241,8 +241,8 @@ impl Server {
         let mut connection = pin!(self.http.serve_connection_with_upgrades(io, answers));
         let ended = tokio::select! {
             biased;
-            () = self.cut.cancelled() => return,
             ended = connection.as_mut() => Some(ended),
+            // Nothing is cut before a drain has begun.
             () = self.drain.cancelled() => None,
             expiry = expired(&activity, &self.patience) => match expiry {
                 Expiry::Cut => return,
@@ -300,12 +300,14 @@ where
 fn http_builder(settings: &ServerSettings) -> Builder<TokioExecutor> {
     let header_bytes_max = usize::try_from(settings.header_bytes_max).unwrap_or(usize::MAX);
     let mut builder = Builder::new(TokioExecutor::new());
+    if settings.headers_max != HYPER_HEADERS_MAX {
+        builder.http1().max_headers(settings.headers_max);
+    }
     builder
         .http1()
         .timer(TokioTimer::new())
         // `Activity` keeps the time: it also knows the first byte and tells a head from an idle connection.
         .header_read_timeout(None)
-        .max_headers(settings.headers_max)
         .max_buf_size(header_bytes_max.max(HEADER_BYTES_LEAST));
     builder
         .http2()
@@ -419,6 +421,8 @@ where
     }
 }
 
+/// How many headers hyper takes of itself. Told the same number, it would prepare its table of them anew for each head.
+const HYPER_HEADERS_MAX: usize = 100;
 /// hyper's smallest buffer for heads.
 const HEADER_BYTES_LEAST: usize = 8 * 1024;
 /// The first and the longest pause after an error of `accept`.
