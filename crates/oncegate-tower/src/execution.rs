@@ -23,7 +23,7 @@ use crate::claiming::begin;
 use crate::exchange::{Exchanged, Whole, exchange};
 use crate::failure::Failure;
 use crate::gate::Gate;
-use crate::headers::remove_where;
+use crate::headers::{remove_where, set_content_length};
 use crate::holding::{Concluded, Ending, Holder, Holding, Interrupted};
 use crate::inner::Inner;
 use crate::quota::Subject;
@@ -208,9 +208,7 @@ where
     fn prepare(&self, request: &mut Request<Body>) {
         remove_where(request.headers_mut(), is_not_for_the_inner);
         if let Some(length) = http_body::Body::size_hint(request.body()).exact() {
-            request
-                .headers_mut()
-                .insert(header::CONTENT_LENGTH, length.into());
+            set_content_length(request.headers_mut(), length);
         }
         if let Some(fence) = self.holding.fence() {
             request

@@ -16,7 +16,7 @@ use http::uri::Authority;
 use http::{Method, Version, request, response};
 use http_body::Body;
 use oncegate::response::is_always_kept;
-use oncegate_tower::headers::remove_where;
+use oncegate_tower::headers::{remove_where, set_content_length};
 
 use super::shape::remove_look_alikes;
 use super::tls::OverTls;
@@ -109,7 +109,6 @@ pub(super) fn prepare_request(
 
 /// Frames a request by its body: known length, else chunked (HTTP/1) or nothing (HTTP/2).
 pub(super) fn frame_request<B: Body>(head: &mut request::Parts, body: &B, protocol: Protocol) {
-    let announced = head.headers.remove(CONTENT_LENGTH).is_some();
     let length = if body.is_end_stream() {
         Some(0)
     } else {
@@ -117,6 +116,7 @@ pub(super) fn frame_request<B: Body>(head: &mut request::Parts, body: &B, protoc
     };
     match (length, protocol) {
         (Some(0), Protocol::Http1 | Protocol::Http2) => {
+            let announced = head.headers.remove(CONTENT_LENGTH).is_some();
             let expects_content = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
             if announced || expects_content {
                 head.headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
@@ -125,12 +125,13 @@ pub(super) fn frame_request<B: Body>(head: &mut request::Parts, body: &B, protoc
         // HTTP/1 can send trailers only after chunks.
         (Some(_), Protocol::Http1) if head.headers.contains_key(TRAILER) => chunk(head),
         (Some(length), Protocol::Http1 | Protocol::Http2) => {
-            head.headers
-                .insert(CONTENT_LENGTH, HeaderValue::from(length));
+            set_content_length(&mut head.headers, length);
         }
         // hyper would send a GET of unknown length without its body, were it not told.
         (None, Protocol::Http1) => chunk(head),
-        (None, Protocol::Http2) => {}
+        (None, Protocol::Http2) => {
+            head.headers.remove(CONTENT_LENGTH);
+        }
     }
 }
 
@@ -154,6 +155,7 @@ pub(super) fn host_of(head: &request::Parts) -> Option<Authority> {
 }
 
 fn chunk(head: &mut request::Parts) {
+    head.headers.remove(CONTENT_LENGTH);
     head.headers
         .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
 }

@@ -20,7 +20,7 @@ pub(super) fn is_plain<B>(request: &Request<B>) -> bool {
 /// `X_Y`: a key, a fence or an address with an underscore would stand in place of the one that was judged or set.
 pub(super) fn remove_look_alikes(headers: &mut HeaderMap) {
     let is_look_alike = |name: &&HeaderName| {
-        if !name.as_str().contains('_') {
+        if !name.as_str().as_bytes().contains(&b'_') {
             return false;
         }
         let meant = name.as_str().replace('_', "-");
