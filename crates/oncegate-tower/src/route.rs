@@ -33,14 +33,13 @@ pub(crate) enum Route {
     /// Nowhere.
     Refused(Asked, Box<Refusal>),
     /// To the engine.
-    Keyed(Box<Keyed>),
+    Keyed(Asked, Box<Keyed>),
 }
 
 /// A request with a key that counts.
 #[derive(Debug)]
 pub(crate) struct Keyed {
     pub(crate) policy: Arc<Policy>,
-    pub(crate) asked: Asked,
     pub(crate) id: RecordId,
     pub(crate) key: Arc<str>,
     pub(crate) about: About,
@@ -79,15 +78,13 @@ impl Route {
                 return Self::refused(asked, Problem::new(ProblemKind::KeyInvalid).because(error));
             }
         };
+        let judged = Self::keyed(parts, gate, policy, &key);
         let asked = Asked {
-            key: Some(key.clone()),
+            key: Some(key),
             ..asked
         };
-        if policy.key == KeyUse::Required && normal_path(parts.uri.path()).changed {
-            return Self::refused(asked, Problem::new(ProblemKind::PathAmbiguous));
-        }
-        match Self::keyed(parts, gate, policy, asked.clone(), &key) {
-            Ok(keyed) => Self::Keyed(Box::new(keyed)),
+        match judged {
+            Ok(keyed) => Self::Keyed(asked, Box::new(keyed)),
             Err(refusal) => Self::Refused(asked, refusal),
         }
     }
@@ -96,10 +93,12 @@ impl Route {
         parts: &Parts,
         gate: &Gate,
         policy: Arc<Policy>,
-        asked: Asked,
         key: &SentKey,
     ) -> Result<Keyed, Box<Refusal>> {
         let refused = |problem| Box::new(Refusal::new(problem));
+        if policy.key == KeyUse::Required && normal_path(parts.uri.path()).changed {
+            return Err(refused(Problem::new(ProblemKind::PathAmbiguous)));
+        }
         let claims = verified(parts, gate, &policy.scope)?;
         let scope = Scope::resolve_verified(&parts.headers, claims.as_ref(), &policy.scope)
             .map_err(|error| refused(Problem::new(ProblemKind::ScopeMissing).because(error)))?;
@@ -112,7 +111,6 @@ impl Route {
             subject: Subject::of(scope, claims.is_some(), &gate.meters, parts),
             key: key.as_str().into(),
             policy,
-            asked,
         })
     }
 

@@ -86,7 +86,7 @@ where
             Route::Refused(asked, refusal) => {
                 Box::pin(async move { Ok(gate.answers.refuse(&asked, &refusal)) })
             }
-            Route::Keyed(keyed) => Box::pin(serve(inner, parts, body, gate, keyed)),
+            Route::Keyed(asked, keyed) => Box::pin(serve(inner, parts, body, gate, asked, keyed)),
         }
     }
 }
@@ -139,6 +139,7 @@ async fn serve<S, A>(
     parts: Parts,
     body: A,
     gate: Gate,
+    asked: Asked,
     keyed: Box<Keyed>,
 ) -> Result<Response<Body>, S::Error>
 where
@@ -147,7 +148,6 @@ where
 {
     let Keyed {
         policy,
-        asked,
         id,
         key,
         about,
