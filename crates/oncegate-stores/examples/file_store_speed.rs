@@ -1,8 +1,8 @@
-//! How fast the file store is on this machine: claims and completions at 256 waiting tasks, and a
-//! re-opening.
+//! How fast the file store is on this machine: claims and completions at 32 and 256 waiting tasks,
+//! and a re-opening.
 //!
 //! `cargo run --release -p oncegate-stores --example file_store_speed -- [DIRECTORY] [PAIRS]
-//! [RECORDS]`
+//! [RECORDS]`; under `taskset -c 0` it has one core, as the proxy has in the bench.
 #![expect(clippy::print_stdout, reason = "a measurement is for people to read")]
 #![expect(
     clippy::unwrap_used,
@@ -24,7 +24,8 @@ use oncegate::response::StoredResponse;
 use oncegate::store::{Change, Expect, NewRecord, Update};
 use oncegate_stores::{Durability, FileOptions, FileStore};
 
-const TASKS: usize = 256;
+/// How many tasks wait at once: the connections of the bench.
+const TASKS: [u64; 2] = [32, 256];
 const BODY_BYTES: usize = 100;
 const KEPT: Retention = Retention {
     live: Duration::from_secs(86_400),
@@ -42,10 +43,13 @@ fn main() {
         .map_or(1_000_000, |records| records.parse().unwrap());
     let directory = tempfile::tempdir_in(directory).unwrap();
     for durability in [Durability::Power, Durability::Process] {
-        let path = directory.path().join(format!("{durability:?}.db"));
-        let store = open(&path, durability);
-        run(&store, pairs, &format!("claim + complete, {durability:?}"));
-        replays(&store, pairs);
+        for tasks in TASKS {
+            let path = directory.path().join(format!("{durability:?}-{tasks}.db"));
+            let store = open(&path, durability);
+            let title = format!("claim + complete, {durability:?}, {tasks} waiting");
+            run(&store, tasks, pairs, &title);
+            replays(&store, tasks, pairs);
+        }
     }
     reopening(&directory.path().join("large.db"), records);
 }
@@ -63,15 +67,16 @@ fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-/// Claims and completes `pairs` new keys from [`TASKS`] tasks.
-fn run(store: &Arc<FileStore>, pairs: u64, title: &str) {
-    let (commits, cpu, started) = (store.commits(), cpu(), Instant::now());
+/// Claims and completes `pairs` new keys from so many tasks.
+fn run(store: &Arc<FileStore>, tasks: u64, pairs: u64, title: &str) {
+    let (commits, cpu, started) = (store.commits(), Cpu::now(), Instant::now());
+    let step = usize::try_from(tasks).unwrap();
     runtime().block_on(async {
-        let tasks: Vec<_> = (0..TASKS as u64)
+        let tasks: Vec<_> = (0..tasks)
             .map(|task| {
                 let store = Arc::clone(store);
                 tokio::spawn(async move {
-                    for number in (task..pairs).step_by(TASKS) {
+                    for number in (task..pairs).step_by(step) {
                         pair(&*store, number).await;
                     }
                 })
@@ -81,12 +86,14 @@ fn run(store: &Arc<FileStore>, pairs: u64, title: &str) {
             task.await.unwrap();
         }
     });
-    let (seconds, cpu) = (started.elapsed().as_secs_f64(), self::cpu() - cpu);
+    let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu.since());
     let commits = store.commits() - commits;
     println!(
-        "{title}: {:.0} pairs/s, {:.1} us of CPU a pair, {commits} commits",
+        "{title}: {:.0} pairs/s, {}, {:.0} commits/s of {:.1} writes",
         pairs as f64 / seconds,
-        cpu * 1e6 / pairs as f64,
+        cpu.each(pairs),
+        commits as f64 / seconds,
+        2.0 * pairs as f64 / commits as f64,
     );
 }
 
@@ -123,15 +130,16 @@ async fn pair(store: &dyn Store, number: u64) {
     assert!(matches!(done.value, Update::Applied(Some(_))));
 }
 
-/// Looks at completed keys from [`TASKS`] tasks.
-fn replays(store: &Arc<FileStore>, pairs: u64) {
-    let (cpu, started) = (cpu(), Instant::now());
+/// Looks at completed keys from so many tasks.
+fn replays(store: &Arc<FileStore>, tasks: u64, pairs: u64) {
+    let (cpu, started) = (Cpu::now(), Instant::now());
+    let step = usize::try_from(tasks).unwrap();
     runtime().block_on(async {
-        let tasks: Vec<_> = (0..TASKS as u64)
+        let tasks: Vec<_> = (0..tasks)
             .map(|task| {
                 let store = Arc::clone(store);
                 tokio::spawn(async move {
-                    for number in (task..pairs).step_by(TASKS) {
+                    for number in (task..pairs).step_by(step) {
                         assert!(store.get(id(number)).await.unwrap().value.is_some());
                     }
                 })
@@ -141,28 +149,28 @@ fn replays(store: &Arc<FileStore>, pairs: u64) {
             task.await.unwrap();
         }
     });
-    let (seconds, cpu) = (started.elapsed().as_secs_f64(), self::cpu() - cpu);
+    let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu.since());
     println!(
-        "look at a completed one: {:.0}/s, {:.1} us of CPU each",
+        "look at a completed one: {:.0}/s, {}",
         pairs as f64 / seconds,
-        cpu * 1e6 / pairs as f64,
+        cpu.each(pairs),
     );
 }
 
 fn reopening(path: &Path, records: u64) {
     let store = open(path, Durability::Process);
-    run(&store, records, &format!("filling {records} records"));
+    run(&store, 256, records, &format!("filling {records} records"));
     let started = Instant::now();
     drop(store);
     println!("closing: {:.3} s", started.elapsed().as_secs_f64());
     let before = resident_kib();
-    let (cpu, started) = (cpu(), Instant::now());
+    let (cpu, started) = (Cpu::now(), Instant::now());
     let store = open(path, Durability::Power);
     println!(
-        "re-opening {records} records ({} MB): {:.3} s, {:.3} s of CPU; resident {before} -> {} KiB",
+        "re-opening {records} records ({} MB): {:.3} s, {}; resident {before} -> {} KiB",
         std::fs::metadata(path).unwrap().len() / 1_000_000,
         started.elapsed().as_secs_f64(),
-        self::cpu() - cpu,
+        cpu.since().each(records),
         resident_kib(),
     );
     drop(store);
@@ -175,22 +183,48 @@ fn id(number: u64) -> RecordId {
     RecordId::from_bytes(bytes)
 }
 
-/// Seconds of CPU that this process has used; 0 where there is no `/proc`.
-fn cpu() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or("")
-        .split_whitespace()
-        .collect();
-    let ticks = |at: usize| {
-        fields
-            .get(at)
-            .and_then(|text| text.parse::<f64>().ok())
-            .unwrap_or(0.0)
-    };
-    (ticks(11) + ticks(12)) / 100.0
+/// Microseconds of CPU that this process has used, in itself and in the kernel; 0 where there is no
+/// `/proc`.
+#[derive(Clone, Copy)]
+struct Cpu {
+    user: f64,
+    kernel: f64,
+}
+
+impl Cpu {
+    fn now() -> Self {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or("")
+            .split_whitespace()
+            .collect();
+        let micros = |at: usize| {
+            let ticks = fields.get(at).and_then(|text| text.parse::<f64>().ok());
+            ticks.unwrap_or(0.0) * 1e4
+        };
+        Self {
+            user: micros(11),
+            kernel: micros(12),
+        }
+    }
+
+    fn since(self) -> Self {
+        let now = Self::now();
+        Self {
+            user: now.user - self.user,
+            kernel: now.kernel - self.kernel,
+        }
+    }
+
+    fn each(self, times: u64) -> String {
+        let (user, kernel) = (self.user / times as f64, self.kernel / times as f64);
+        format!(
+            "{:.2} us of CPU each, {kernel:.2} of it the kernel's",
+            user + kernel
+        )
+    }
 }
 
 fn resident_kib() -> u64 {
