@@ -47,7 +47,12 @@ pub(crate) fn compose(
     if send.who == Who::Second {
         replace_fields(&mut request.fields, operation.second.as_deref()?);
     }
-    change(&mut request, operation, send.change);
+    change(
+        &mut request,
+        operation,
+        send.change,
+        keys.operation(send.key),
+    );
     write_key(&mut request, dialect, keys, send.key);
     Some(request)
 }
@@ -62,10 +67,7 @@ fn plain(operation: &Operation, form: &Form, logical: &str) -> Request {
         method: form.method.clone(),
         target: filled(&form.target, logical),
         fields,
-        body: match std::str::from_utf8(&form.body) {
-            Ok(text) => filled(text, logical).into_bytes(),
-            Err(_) => form.body.clone(),
-        },
+        body: filled_body(&form.body, logical),
         framing: Framing::Length,
     }
 }
@@ -80,6 +82,13 @@ fn filled(text: &str, logical: &str) -> String {
         .replace("{{n}}", &number.to_string())
 }
 
+fn filled_body(body: &[u8], logical: &str) -> Vec<u8> {
+    match std::str::from_utf8(body) {
+        Ok(text) => filled(text, logical).into_bytes(),
+        Err(_) => body.to_vec(),
+    }
+}
+
 fn replace_fields(fields: &mut Vec<(String, Vec<u8>)>, others: &[(String, Vec<u8>)]) {
     fields.retain(|(name, _)| {
         !others
@@ -89,14 +98,14 @@ fn replace_fields(fields: &mut Vec<(String, Vec<u8>)>, others: &[(String, Vec<u8
     fields.extend(others.iter().cloned());
 }
 
-fn change(request: &mut Request, operation: &Operation, change: Change) {
+fn change(request: &mut Request, operation: &Operation, change: Change, logical: &str) {
     match change {
         Change::None => {}
         Change::Body => {
-            request.body = operation
-                .other_body
-                .clone()
-                .unwrap_or_else(|| altered(&request.body));
+            request.body = match &operation.other_body {
+                Some(other) => filled_body(other, logical),
+                None => altered(&request.body),
+            };
         }
         Change::LargeBody(last) => {
             request.body.resize(LARGE_BODY_BYTES, b' ');

@@ -13,8 +13,11 @@
 pub mod case;
 pub mod cases;
 mod compose;
+mod count;
 pub mod dialect;
 mod judge;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod operation;
 pub mod report;
 mod run;
@@ -22,4 +25,5 @@ mod scene;
 pub mod wire;
 pub mod witness;
 
+pub use count::InvalidCount;
 pub use run::{Limits, Progress, Trouble, run};

@@ -123,6 +123,22 @@ impl Operation {
     }
 }
 
+impl Need {
+    /// What is needed, in a word or two.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::SecondPrincipal => "a second principal".to_owned(),
+            Self::Body => "a body".to_owned(),
+            Self::JsonObject => "a JSON object".to_owned(),
+            Self::Variant(variant) => format!("the form {}", variant.name()),
+            Self::Chaos => "a restart".to_owned(),
+            Self::KeyRequired => "a required key".to_owned(),
+            Self::KeyOptional => "an optional key".to_owned(),
+        }
+    }
+}
+
 impl Form {
     fn is_json_object(&self) -> bool {
         serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&self.body).is_ok()
@@ -130,6 +146,20 @@ impl Form {
 }
 
 impl Variant {
+    /// All, the plain one first.
+    pub const ALL: [Self; 10] = [
+        Self::Plain,
+        Self::Slow,
+        Self::ClientError,
+        Self::ServerError,
+        Self::RateLimited,
+        Self::Cookie,
+        Self::Binary,
+        Self::Empty,
+        Self::Chunked,
+        Self::Large,
+    ];
+
     /// Its name in configurations and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
