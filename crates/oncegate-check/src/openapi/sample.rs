@@ -21,27 +21,29 @@ impl Description {
 #[derive(Clone)]
 struct Sampler<'a> {
     description: &'a Description,
-    within: Vec<&'a str>,
+    within: Vec<String>,
 }
 
 type Sampled = Result<Option<Value>, InvalidDescription>;
 
-impl<'a> Sampler<'a> {
+impl Sampler<'_> {
     /// `None`: the schema leads back to itself.
-    fn value(&self, schema: &'a Value) -> Sampled {
+    fn value(&self, schema: &Value) -> Sampled {
         if let Some(reference) = reference(schema) {
-            if self.within.contains(&reference) || self.within.len() >= DEPTH_MAX {
-                return Ok(None);
-            }
-            let mut deeper = self.clone();
-            deeper.within.push(reference);
-            return deeper.value(self.description.referred(reference)?);
+            return match self.deeper(reference) {
+                Some(deeper) => deeper.value(self.description.referred(reference)?),
+                None => Ok(None),
+            };
         }
         if let Some(value) = given(schema) {
             return Ok(Some(value));
         }
         if schema.get("allOf").is_some() {
-            return self.all_of(schema);
+            let mut deeper = self.clone();
+            return match deeper.all_of(schema)? {
+                Some(whole) => deeper.value(&Value::Object(whole)),
+                None => Ok(None),
+            };
         }
         for choice in ["oneOf", "anyOf"] {
             if schema.get(choice).is_some() {
@@ -51,7 +53,15 @@ impl<'a> Sampler<'a> {
         self.of_type(schema)
     }
 
-    fn of_type(&self, schema: &'a Value) -> Sampled {
+    /// Behind that reference, unless that is where it came from.
+    fn deeper(&self, reference: &str) -> Option<Self> {
+        let known = self.within.iter().any(|known| known == reference);
+        let mut deeper = self.clone();
+        deeper.within.push(reference.to_owned());
+        (!known && deeper.within.len() <= DEPTH_MAX).then_some(deeper)
+    }
+
+    fn of_type(&self, schema: &Value) -> Sampled {
         Ok(Some(match kind(schema) {
             "object" => return self.object(schema),
             "array" => return self.array(schema),
@@ -63,7 +73,7 @@ impl<'a> Sampler<'a> {
         }))
     }
 
-    fn object(&self, schema: &'a Value) -> Sampled {
+    fn object(&self, schema: &Value) -> Sampled {
         let mut object = Map::new();
         for name in Description::elements(schema, "required").filter_map(Value::as_str) {
             let Some(member) = schema
@@ -82,11 +92,21 @@ impl<'a> Sampler<'a> {
                 None => return Ok(None),
             }
         }
+        let wanted = size(schema, "minProperties").unwrap_or(0).min(ITEMS_MAX);
+        for number in object.len()..wanted {
+            let member = schema.get("additionalProperties");
+            let value = member
+                .map(|member| self.value(member))
+                .transpose()?
+                .flatten();
+            let name = format!("{}{number}", text::WORD);
+            object.insert(name, value.unwrap_or_else(|| Value::from(text::WORD)));
+        }
         Ok(Some(Value::Object(object)))
     }
 
     /// As many elements as there must be, and one where none would do, unless that leads back.
-    fn array(&self, schema: &'a Value) -> Sampled {
+    fn array(&self, schema: &Value) -> Sampled {
         let least = size(schema, "minItems").unwrap_or(0);
         let Some(items) = schema.get("items") else {
             return Ok(Some(Value::Array(Vec::new())));
@@ -102,30 +122,33 @@ impl<'a> Sampler<'a> {
         }
     }
 
-    /// All parts together; what stands beside `allOf` is a part as well.
-    fn all_of(&self, schema: &'a Value) -> Sampled {
-        let mut whole = Map::new();
-        let mut other = None;
-        let beside = [schema]
-            .into_iter()
-            .filter(|schema| schema.get("properties").is_some());
-        let beside = beside.map(|schema| self.object(schema));
-        let parts = Description::elements(schema, "allOf").map(|part| self.value(part));
-        for part in parts.chain(beside) {
-            match part? {
-                Some(Value::Object(members)) => whole.extend(members),
-                Some(value) => other = Some(value),
-                None => return Ok(None),
-            }
+    /// One schema that says what all parts say, and what stands beside `allOf`: a part may be a mere description, or
+    /// bound what another one names.
+    fn all_of(&mut self, schema: &Value) -> Result<Option<Map<String, Value>>, InvalidDescription> {
+        let mut whole = schema.as_object().cloned().unwrap_or_default();
+        whole.remove("allOf");
+        for part in Description::elements(schema, "allOf") {
+            let part = match reference(part) {
+                None => part,
+                Some(reference) => {
+                    let Some(deeper) = self.deeper(reference) else {
+                        return Ok(None);
+                    };
+                    *self = deeper;
+                    self.description.referred(reference)?
+                }
+            };
+            let Some(part) = self.all_of(part)? else {
+                return Ok(None);
+            };
+            part.into_iter()
+                .for_each(|(name, value)| join(&mut whole, name, value));
         }
-        Ok(Some(match other {
-            Some(value) if whole.is_empty() => value,
-            Some(_) | None => Value::Object(whole),
-        }))
+        Ok(Some(whole))
     }
 
     /// The first choice that comes to an end, with the members that all choices have.
-    fn one_of(&self, schema: &'a Value, choice: &str) -> Sampled {
+    fn one_of(&self, schema: &Value, choice: &str) -> Sampled {
         for option in Description::elements(schema, choice) {
             if kind(option) == "null" {
                 continue;
@@ -144,6 +167,18 @@ impl<'a> Sampler<'a> {
             return Ok(Some(value));
         }
         Ok(None)
+    }
+}
+
+/// Members and required names add up; of everything else what is nearer counts.
+fn join(whole: &mut Map<String, Value>, name: String, value: Value) {
+    match (whole.get_mut(&name), value) {
+        (Some(Value::Object(known)), Value::Object(more)) if name == "properties" => {
+            known.extend(more);
+        }
+        (Some(Value::Array(known)), Value::Array(more)) if name == "required" => known.extend(more),
+        (Some(_), _) => {}
+        (None, value) => drop(whole.insert(name, value)),
     }
 }
 

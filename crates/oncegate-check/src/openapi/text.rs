@@ -11,11 +11,11 @@ pub(super) fn sample(schema: &Value) -> String {
     if let Some(text) = member("format").and_then(of_format) {
         return text.to_owned();
     }
-    if let Some(text) = member("pattern").and_then(of_pattern) {
-        return text;
-    }
     let least = size(schema, "minLength").unwrap_or(0).min(LENGTH_MAX);
     let most = size(schema, "maxLength").unwrap_or(LENGTH_MAX);
+    if let Some(text) = member("pattern").and_then(|pattern| of_pattern(pattern, least)) {
+        return text;
+    }
     let text = WORD.chars().chain(std::iter::repeat('x'));
     text.take(WORD.len().max(least).min(most)).collect()
 }
@@ -25,31 +25,37 @@ fn of_format(format: &str) -> Option<&'static str> {
     Some(text)
 }
 
-/// The shortest text of a pattern, by its first choice everywhere; `None` if the pattern is not understood.
-fn of_pattern(pattern: &str) -> Option<String> {
-    let mut text = String::new();
-    write(&regex_syntax::parse(pattern).ok()?, &mut text)?;
-    Some(text)
+/// A text of a pattern, by its first choice everywhere, as short as may be; `None` if the pattern is not understood.
+fn of_pattern(pattern: &str, least: usize) -> Option<String> {
+    let hir = regex_syntax::parse(pattern).ok()?;
+    let repeated = |times: usize| {
+        let mut text = String::new();
+        write(&hir, times, &mut text).map(|()| text)
+    };
+    // `.*` says that anything will do, and nothing seldom does.
+    let short = repeated(1)?;
+    if short.len() >= least {
+        return Some(short);
+    }
+    repeated(least)
 }
 
-fn write(hir: &Hir, text: &mut String) -> Option<()> {
+/// `times`: how often what may be repeated is repeated.
+fn write(hir: &Hir, times: usize, text: &mut String) -> Option<()> {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => {}
         HirKind::Literal(literal) => text.push_str(std::str::from_utf8(&literal.0).ok()?),
         HirKind::Class(class) => text.push(letter(class)?),
         HirKind::Repetition(repetition) => {
-            // `.*` says that anything will do, and nothing seldom does.
-            let count = repetition
-                .min
-                .max(1)
-                .min(repetition.max.unwrap_or(u32::MAX));
-            for _ in 0..usize::try_from(count).ok()?.min(LENGTH_MAX) {
-                write(&repetition.sub, text)?;
+            let bound = |bound: u32| usize::try_from(bound).unwrap_or(LENGTH_MAX);
+            let most = repetition.max.map_or(LENGTH_MAX, bound);
+            for _ in 0..bound(repetition.min).max(times).min(most).min(LENGTH_MAX) {
+                write(&repetition.sub, times, text)?;
             }
         }
-        HirKind::Capture(capture) => write(&capture.sub, text)?,
-        HirKind::Concat(parts) => parts.iter().try_for_each(|part| write(part, text))?,
-        HirKind::Alternation(choices) => write(choices.first()?, text)?,
+        HirKind::Capture(capture) => write(&capture.sub, times, text)?,
+        HirKind::Concat(parts) => parts.iter().try_for_each(|part| write(part, times, text))?,
+        HirKind::Alternation(choices) => write(choices.first()?, times, text)?,
     }
     (text.len() <= LENGTH_MAX).then_some(())
 }
@@ -116,8 +122,13 @@ mod tests {
             ("^(acc|cus)_[0-9a-z]+$", "acc_a"),
             ("^.*$", "a"),
         ] {
-            assert_eq!(of_pattern(pattern).as_deref(), Some(text), "{pattern}");
+            assert_eq!(of_pattern(pattern, 0).as_deref(), Some(text), "{pattern}");
         }
-        assert_eq!(of_pattern("(?=x)y"), None, "look-ahead is not understood");
+        assert_eq!(of_pattern("^[a-z]+$", 4).as_deref(), Some("aaaa"));
+        assert_eq!(
+            of_pattern("(?=x)y", 0),
+            None,
+            "look-ahead is not understood"
+        );
     }
 }
