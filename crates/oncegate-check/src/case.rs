@@ -39,6 +39,8 @@ pub enum Severity {
 pub enum Need {
     /// The credentials of a second principal.
     SecondPrincipal,
+    /// Header lines that say who the principal is.
+    Credential,
     /// A body that can be changed and stays valid.
     Body,
     /// A JSON object as the body.
@@ -51,6 +53,59 @@ pub enum Need {
     KeyRequired,
     /// The operation takes requests without a key.
     KeyOptional,
+    /// The dialect says something about it.
+    Promise(Promise),
+    /// The API's own documents say something about it.
+    Documented(Documented),
+}
+
+/// What one dialect promises and another leaves open. Money has no dialect: these are about how it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Promise {
+    /// Keys are structured-field strings: quotes and parameters are no part of them.
+    StructuredKeys,
+    /// Keys up to a length are taken.
+    KeyLength,
+    /// A refusal for this reason has a status of its own.
+    Status(Refusal),
+    /// Refusals are RFC 9457 problem documents.
+    Problems,
+    /// Each answer says in `Idempotency-Status` what became of the request, and refusals say `executed` and `next`.
+    Advice,
+    /// Answers repeat the key.
+    Echo,
+    /// JSON documents are compared by what they mean.
+    JsonByValue,
+    /// Whether the key of such a failure is kept.
+    Fate(Failure),
+}
+
+/// What the documents of an API may say about its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Documented {
+    /// That requests without a key are taken.
+    KeyOptional,
+    /// How long a key may be.
+    KeyLength,
+    /// The status of a mismatch.
+    Mismatch,
+    /// The status of a duplicate in flight.
+    InFlight,
+    /// Whether a server error is kept.
+    ServerError,
+}
+
+/// A way in which the operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Failure {
+    /// The credentials are none: 401 or 403.
+    Unauthorized,
+    /// The request is refused for what it says: any other 4xx but 429.
+    Client,
+    /// There were too many: 429.
+    RateLimited,
+    /// The server failed: 5xx.
+    Server,
 }
 
 /// Another form of the operation under test, which its owner has to tell us.
@@ -123,8 +178,10 @@ pub enum Key {
     Bare,
     /// In quotes, with a parameter behind it.
     WithParameter,
-    /// In other case.
-    OtherCase,
+    /// Small letters that are no UUID.
+    Letters,
+    /// The same letters as capitals: another key.
+    Capitals,
     /// Another key.
     Another,
     /// None at all.
@@ -143,7 +200,9 @@ pub enum Key {
     Control,
     /// With a byte that is not ASCII.
     NotAscii,
-    /// Longer than the dialect permits; the end differs for each variant of the number.
+    /// Just as long as is permitted.
+    Longest,
+    /// Longer than is permitted; the end differs for each variant of the number.
     TooLong(u8),
 }
 
@@ -154,6 +213,8 @@ pub enum Who {
     First,
     /// Another one.
     Second,
+    /// Nobody: without the lines that say who it is.
+    Nobody,
 }
 
 /// What differs from the operation as it was given.
@@ -163,8 +224,10 @@ pub enum Change {
     None,
     /// Another body, as valid.
     Body,
-    /// The last byte of a body of two mebibytes, the rest blank space.
-    LargeBody(u8),
+    /// Two mebibytes of blanks before the body.
+    Padded,
+    /// Two mebibytes of blanks before another body.
+    PaddedBody,
     /// The same JSON, members in another order, blanks between them.
     Reordered,
     /// The same body in chunks.
@@ -177,6 +240,8 @@ pub enum Change {
     Spelling,
     /// Another method.
     Method(&'static str),
+    /// A `GET` of the document that publishes the policy.
+    Discovery,
 }
 
 /// What must hold after the steps. Labels name requests.
@@ -214,6 +279,27 @@ pub enum Expect {
     Without(&'static str, &'static str),
     /// It was not answered with a server error.
     NoServerError(&'static str),
+    /// It failed in this way. Without this nothing else of the case can be told.
+    Fails(&'static str, Failure),
+    /// It did what was asked, as it must.
+    Accepted(&'static str),
+    /// It is not told that the first is in flight.
+    NotInFlight(&'static str),
+    /// The key of the first, which failed so, is kept or free, as the dialect says: the other, under the same key,
+    /// shows it.
+    Fate(&'static str, &'static str, Failure),
+    /// The same, as the API documents it.
+    DocumentedFate(&'static str, &'static str),
+    /// It is refused for this reason, with the status that the API documents.
+    AsDocumented(&'static str, Refusal),
+    /// Its answer repeats the key as it was sent.
+    Echoed(&'static str),
+    /// `Idempotency-Status` says so.
+    Status(&'static str, &'static str),
+    /// The refusal says whether something ran, and what to do next.
+    Advice(&'static str, Advice),
+    /// It is a valid document of the policy, and speaks of the operation.
+    Discovery(&'static str),
 }
 
 /// A part of an answer.
@@ -230,7 +316,7 @@ pub enum Part {
 }
 
 /// Why an API refuses a request with a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
     /// The same key came with another request.
     Mismatch,
@@ -240,6 +326,15 @@ pub enum Refusal {
     Missing,
     /// The key is none.
     Malformed,
+}
+
+/// What a refusal tells a program: the members `executed` and `next`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// Whether the operation ran.
+    pub executed: &'static str,
+    /// What to do now.
+    pub next: &'static str,
 }
 
 impl Severity {
@@ -275,6 +370,13 @@ impl Send {
     #[must_use]
     pub const fn key(mut self, key: Key) -> Self {
         self.key = key;
+        self
+    }
+
+    /// By nobody: without the lines that say who it is.
+    #[must_use]
+    pub const fn by_nobody(mut self) -> Self {
+        self.who = Who::Nobody;
         self
     }
 

@@ -2,10 +2,13 @@
 //!
 //! A case fails if one expectation is broken, cannot be told if one is unclear, and passes if all hold.
 
-use crate::case::{Case, Expect, Part, Refusal};
+use crate::case::{Case, Expect, Part, Promise, Refusal};
 use crate::report::Verdict;
 use crate::scene::{Scene, Stage};
 use crate::wire::{Exchange, Outcome, Response};
+
+mod failures;
+mod words;
 
 /// What one expectation comes to.
 enum Judgement {
@@ -28,7 +31,7 @@ pub(crate) fn judge(stage: &Stage<'_>, case: &Case, scene: &Scene) -> (Verdict, 
             Holds => {}
             Broken(because) => return (Verdict::Fail, because),
             // What a case rests on is unclear: nothing else can be told.
-            Unclear(because) if matches!(expect, Expect::Succeeds(_)) => {
+            Unclear(because) if matches!(expect, Expect::Succeeds(_) | Expect::Fails(..)) => {
                 return (Verdict::CannotTell, because);
             }
             Unclear(because) => unclear = unclear.or(Some(because)),
@@ -64,6 +67,16 @@ impl Court<'_> {
             Expect::Problem(label) => self.problem(label),
             Expect::Without(label, name) => self.without(label, name),
             Expect::NoServerError(label) => self.no_server_error(label),
+            Expect::Fails(label, failure) => self.fails(label, failure),
+            Expect::Accepted(label) => self.accepted(label),
+            Expect::NotInFlight(label) => self.not_in_flight(label),
+            Expect::Fate(first, other, failure) => self.fate(first, other, failure),
+            Expect::DocumentedFate(first, other) => self.documented_fate(first, other),
+            Expect::AsDocumented(label, refusal) => self.as_documented(label, refusal),
+            Expect::Echoed(label) => self.echoed(label),
+            Expect::Status(label, token) => self.status(label, token),
+            Expect::Advice(label, advice) => self.advice(label, advice),
+            Expect::Discovery(label) => self.discovery(label),
         }
     }
 
@@ -229,10 +242,13 @@ impl Court<'_> {
 
     fn refused(&self, label: &str, refusal: Refusal) -> Judgement {
         let expected = self.stage.dialect.statuses(refusal);
+        if expected.is_empty() {
+            return Unclear(self.stage.dialect.open(Promise::Status(refusal)));
+        }
         match self.response(label) {
             Ok(response) if expected.contains(&response.status) => Holds,
             Ok(response) => Broken(format!(
-                "answered {}, where {} says so",
+                "{label}: answered {}, where {} says so",
                 response.status,
                 list(expected)
             )),
@@ -265,7 +281,7 @@ impl Court<'_> {
             Ok(pair) => pair,
             Err(judgement) => return judgement,
         };
-        if !response.is_success() {
+        if !response.is_success() || !other.is_success() {
             return Holds;
         }
         match (
@@ -323,8 +339,8 @@ impl Court<'_> {
     }
 
     fn problem(&self, label: &str) -> Judgement {
-        if !self.stage.dialect.problems {
-            return Unclear("this dialect has another form of error".to_owned());
+        if !self.stage.dialect.promises(Promise::Problems) {
+            return Unclear(self.stage.dialect.open(Promise::Problems));
         }
         match self.response(label) {
             Ok(response) if response.is_success() => Unclear("it was not refused".to_owned()),

@@ -9,6 +9,7 @@ use crate::case::Key;
 use crate::case::{Case, Need, Send, Severity, Step, Variant};
 use crate::dialect::Dialect;
 use crate::judge::judge;
+use crate::learn::learn;
 use crate::operation::{Operation, Probe};
 use crate::report::{Finding, Report, Verdict};
 use crate::scene::{Scene, Stage, document, play};
@@ -80,8 +81,9 @@ pub async fn run(
     mut progress: impl FnMut(Progress<'_>),
 ) -> Result<Report, Trouble> {
     let began = Instant::now();
+    let (learned, asked) = learn(operation, dialect, limits).await;
     let mut stage = Stage {
-        operation,
+        operation: &learned,
         dialect,
         limits,
         witness: Witness {
@@ -90,7 +92,7 @@ pub async fn run(
         },
         slow_for: None,
     };
-    let mut requests = prepare(&mut stage).await?;
+    let mut requests = asked + prepare(&mut stage).await?;
     let mut findings = Vec::with_capacity(cases.len());
     for (done, case) in cases.iter().enumerate() {
         progress(Progress::Began(case, done, cases.len()));
@@ -129,9 +131,11 @@ fn obstacle(stage: &Stage<'_>, case: &Case, requests: usize, elapsed: Duration) 
     if elapsed >= limits.run_timeout {
         return Some(format!("the run has taken its {:?}", limits.run_timeout));
     }
-    let needs = case.needs.iter().copied();
-    let mut lacks = needs.filter_map(|need: Need| stage.operation.lacks(need));
-    lacks.next()
+    let lacks = |need: Need| {
+        let of_dialect = stage.dialect.lacks(need);
+        of_dialect.or_else(|| stage.operation.lacks(need))
+    };
+    case.needs.iter().copied().find_map(lacks)
 }
 
 fn found(stage: &Stage<'_>, case: &'static Case, scene: Scene) -> Finding {

@@ -7,11 +7,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::case::{Case, Refusal, Send, Step};
-use crate::compose::{Keys, compose};
+use crate::compose::{Keys, compose, get};
 use crate::dialect::Dialect;
 use crate::operation::{Operation, Probe};
 use crate::run::Limits;
-use crate::wire::{Exchange, Framing, Leave, Outcome, Request, exchange};
+use crate::wire::{Exchange, Leave, Outcome, Request, exchange};
 use crate::witness::{Witness, counted};
 
 /// What all cases of a run share.
@@ -211,26 +211,7 @@ pub(crate) async fn count(stage: &Stage<'_>, probe: &Probe) -> Option<i64> {
 /// The JSON document at a path, by a `GET` with the operation's header lines.
 pub(crate) async fn document(stage: &Stage<'_>, target: &str) -> Option<Value> {
     let operation = stage.operation;
-    let mut fields = vec![(
-        "Host".to_owned(),
-        operation.peer.authority().as_bytes().to_vec(),
-    )];
-    let of_body = |name: &str| name.to_ascii_lowercase().starts_with("content-");
-    fields.extend(
-        operation
-            .plain()
-            .fields
-            .iter()
-            .filter(|(name, _)| !of_body(name))
-            .cloned(),
-    );
-    let request = Request {
-        method: "GET".to_owned(),
-        target: target.to_owned(),
-        fields,
-        body: Vec::new(),
-        framing: Framing::Length,
-    };
+    let request = get(operation, target);
     match exchange(
         &operation.peer,
         &request,

@@ -3,14 +3,26 @@
 use crate::case::Case;
 
 mod concurrency;
+mod keys;
 mod mismatch;
+mod outcomes;
+mod policy;
 mod replay;
+mod scope;
 
 /// All cases, in the order in which they are run.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [replay::CASES, concurrency::CASES, mismatch::CASES]
-        .into_iter()
-        .flatten()
+    [
+        replay::CASES,
+        concurrency::CASES,
+        mismatch::CASES,
+        keys::CASES,
+        scope::CASES,
+        outcomes::CASES,
+        policy::CASES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The case of that name.

@@ -1,6 +1,12 @@
 //! The checker against origins: one that does it right, and others that are broken on purpose.
 
 #[cfg(test)]
+mod dialects;
+#[cfg(test)]
 mod origin;
+#[cfg(test)]
+mod requests;
+#[cfg(test)]
+mod rules;
 #[cfg(test)]
 mod verdicts;

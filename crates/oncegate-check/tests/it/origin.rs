@@ -8,15 +8,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
+use http_body_util::{BodyExt, Limited};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+mod accent;
+mod keys;
+mod washing;
+mod words;
+
+pub(crate) use accent::Accent;
+use keys::NoKey;
+use washing::Washing;
+use words::Refusal;
 
 /// What an origin does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +46,80 @@ pub(crate) enum Defect {
     NoLocation,
     /// A replay is not marked.
     Unmarked,
+    /// It takes an empty line for none.
+    EmptyIsNone,
+    /// It takes a key that is too long for none.
+    LongIsNone,
+    /// It cuts keys that are too long.
+    CutsKeys,
+    /// It takes one byte less than it should.
+    ShortKeys,
+    /// It takes what it cannot parse for none.
+    MalformedIsNone,
+    /// It takes two lines for none.
+    TwoLinesAreNone,
+    /// It takes whatever it gets for a key.
+    AnythingIsKey,
+    /// It takes quotes for a part of the key.
+    QuotesAreKey,
+    /// It takes parameters for a part of the key.
+    ParametersAreKey,
+    /// It compares keys without case.
+    FoldsCase,
+    /// It reads keys from trailers.
+    TrailerIsKey,
+    /// It takes requests without the key that it requires.
+    ForgivesMissing,
+    /// It does not repeat the key.
+    NoEcho,
+    /// It does not say what became of a request.
+    NoStatus,
     /// It does not compare bodies, and answers from the record.
     IgnoresBody,
+    /// It compares the first part of bodies.
+    ComparesHeads,
+    /// It compares JSON as bytes.
+    ComparesBytes,
+    /// It does not compare queries.
+    IgnoresQuery,
+    /// It does not compare paths.
+    IgnoresPath,
+    /// It does not compare methods.
+    IgnoresMethod,
+    /// It has a record for each spelling of a path.
+    ScopesByPath,
+    /// It compares bytes, and runs what differs as a new request.
+    RunsOtherBytes,
+    /// It forgets the record after a mismatch.
+    MismatchForgets,
+    /// Its refusals are no problem documents.
+    NoProblems,
+    /// Its refusals advise what is wrong.
+    NoAdvice,
+    /// It finds records by the key alone.
+    OneScope,
+    /// It answers from records before it looks at credentials.
+    RecordFirst,
+    /// It refuses keys that somebody else has used.
+    ForeignKeys,
+    /// It keeps the 401 of a request without credentials.
+    KeepsUnauthorized,
+    /// It completes the record of a failure with the last success.
+    MixesUp,
+    /// It leaves the key in flight after a failure.
+    Stuck,
+    /// It keeps server errors.
+    KeepsServerErrors,
+    /// It does not keep what was refused for what it says.
+    ReleasesRefusals,
+    /// It keeps 429.
+    KeepsRateLimits,
+    /// It documents another policy than it has.
+    DocumentsLie,
+    /// Its published policy has no version that is known.
+    NoVersion,
+    /// It is not wrong, and speaks as others do.
+    Speaks(Accent),
     /// It tells a mismatch by a status that says nothing.
     VagueMismatch,
     /// It tells a duplicate in flight by a status that says nothing.
@@ -61,6 +144,10 @@ impl Origin {
             books: Mutex::default(),
         });
         let router = Router::new().fallback(handle).with_state(api);
+        let listener = Washing {
+            listener,
+            washes: defect == Defect::MalformedIsNone,
+        };
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, server }
     }
@@ -85,6 +172,7 @@ struct Api {
 struct Books {
     payments: Vec<Value>,
     records: HashMap<(String, String), Record>,
+    last_success: Option<Outcome>,
 }
 
 struct Record {
@@ -102,62 +190,124 @@ struct Outcome {
 
 async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
-        return problem(StatusCode::BAD_REQUEST, "no whole body");
+    let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
+        return json_answer(StatusCode::BAD_REQUEST, &json!({"error": "no whole body"}));
     };
+    let trailers = body.trailers().cloned();
+    let body = body.to_bytes();
     // A caller that leaves cancels nothing.
-    tokio::spawn(async move { api.answer(&parts, body).await })
-        .await
-        .unwrap()
+    tokio::spawn(async move {
+        let mut answer = api.answer(&parts, trailers.as_ref(), &body).await;
+        words::finish(&mut answer, &parts.headers, api.defect);
+        answer
+    })
+    .await
+    .unwrap()
 }
 
 impl Api {
-    async fn answer(&self, parts: &Parts, body: Bytes) -> Response {
+    async fn answer(&self, parts: &Parts, trailers: Option<&HeaderMap>, body: &Bytes) -> Response {
         if parts.method == Method::GET {
-            let payments = self.books.lock().payments.clone();
-            return json_answer(StatusCode::OK, &Value::from(payments));
+            return self.show(parts);
         }
-        let key = match key(parts) {
-            Ok(Some(key)) if self.defect != Defect::NoKeys => key,
-            Ok(_) => return response(&self.pay(parts, &body).await, false),
-            Err(NoKey) => return problem(StatusCode::BAD_REQUEST, "this is no key"),
-        };
-        let scope = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .map(HeaderValue::as_bytes);
-        let id = (
-            String::from_utf8_lossy(scope.unwrap_or_default()).into_owned(),
-            key,
+        let unauthorized = !parts.headers.contains_key(header::AUTHORIZATION);
+        let looks_later = matches!(self.defect, Defect::RecordFirst | Defect::KeepsUnauthorized);
+        if unauthorized && !looks_later {
+            return self.refuse(words::UNAUTHORIZED);
+        }
+        let requires_key = parts.uri.path() == "/orders" && self.defect != Defect::ForgivesMissing;
+        match keys::key(&parts.headers, trailers, self.defect) {
+            Ok(Some(key)) if self.defect != Defect::NoKeys => {
+                self.once(self.id(parts, key), parts, body).await
+            }
+            Ok(None) if requires_key => self.refuse(words::MISSING),
+            Ok(_) => response(&self.pay(parts, body).await),
+            Err(NoKey) => self.refuse(words::MALFORMED),
+        }
+    }
+
+    fn show(&self, parts: &Parts) -> Response {
+        if parts.uri.path() == "/.well-known/idempotency" {
+            if matches!(self.defect, Defect::Speaks(_)) {
+                return response(&failure(StatusCode::NOT_FOUND));
+            }
+            return json_answer(StatusCode::OK, &words::discovery(self.defect));
+        }
+        let payments = self.books.lock().payments.clone();
+        json_answer(StatusCode::OK, &Value::from(payments))
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Response {
+        refusal.answer(self.defect)
+    }
+
+    /// Whose key it is.
+    fn id(&self, parts: &Parts, key: String) -> (String, String) {
+        let has_one_scope = matches!(
+            self.defect,
+            Defect::OneScope | Defect::RecordFirst | Defect::KeepsUnauthorized
         );
-        self.once(id, parts, &body).await
+        let scope = if has_one_scope {
+            String::new()
+        } else if self.defect == Defect::ScopesByPath {
+            parts.uri.path().to_owned()
+        } else {
+            principal(parts)
+        };
+        (scope, key)
     }
 
     async fn once(&self, id: (String, String), parts: &Parts, body: &Bytes) -> Response {
-        let fingerprint = fingerprint(parts, body);
+        let fingerprint = self.fingerprint(parts, body);
         if let Some(answer) = self.judge(&id, &fingerprint) {
             return answer;
         }
         let outcome = self.pay(parts, body).await;
         let mut books = self.books.lock();
-        let stored = (!outcome.status.is_server_error()).then(|| outcome.clone());
-        match stored {
-            Some(outcome) => {
-                let record = Record {
-                    fingerprint,
-                    outcome: Some(outcome),
-                };
-                books.records.insert(id, record);
-            }
-            None => drop(books.records.remove(&id)),
+        let kept = if self.keeps(outcome.status) {
+            Some(outcome.clone())
+        } else if self.defect == Defect::MixesUp {
+            books.last_success.clone()
+        } else {
+            None
+        };
+        if outcome.status.is_success() {
+            books.last_success = Some(outcome.clone());
+        }
+        let is_kept = kept.is_some();
+        if is_kept {
+            let record = Record {
+                fingerprint,
+                outcome: kept,
+            };
+            books.records.insert(id, record);
+        } else if self.defect != Defect::Stuck {
+            books.records.remove(&id);
         }
         drop(books);
-        response(&outcome, false)
+        let mut answer = response(&outcome);
+        words::tell(&mut answer, if is_kept { "executed" } else { "released" });
+        answer
+    }
+
+    /// Which outcomes stay with the key.
+    fn keeps(&self, status: StatusCode) -> bool {
+        match status.as_u16() {
+            401 => self.defect == Defect::KeepsUnauthorized,
+            429 => self.defect == Defect::KeepsRateLimits,
+            400..=499 => self.defect != Defect::ReleasesRefusals,
+            500.. => self.defect == Defect::KeepsServerErrors,
+            _ => true,
+        }
     }
 
     /// What a record says; without one, the key is claimed.
     fn judge(&self, id: &(String, String), fingerprint: &[u8]) -> Option<Response> {
         let mut books = self.books.lock();
+        let has_key = |(scope, key): &(String, String)| *key == id.1 && *scope != id.0;
+        if self.defect == Defect::ForeignKeys && books.records.keys().any(has_key) {
+            return Some(self.refuse(words::FOREIGN));
+        }
         let Some(record) = books.records.get(id) else {
             if self.defect != Defect::CheckThenSet {
                 let record = Record {
@@ -169,12 +319,13 @@ impl Api {
             return None;
         };
         if record.fingerprint != fingerprint && self.defect != Defect::IgnoresBody {
-            let status = if self.defect == Defect::VagueMismatch {
-                StatusCode::BAD_REQUEST
-            } else {
-                StatusCode::UNPROCESSABLE_ENTITY
-            };
-            return Some(problem(status, "this key was used with another request"));
+            if self.defect == Defect::RunsOtherBytes {
+                return None;
+            }
+            if self.defect == Defect::MismatchForgets {
+                books.records.remove(id);
+            }
+            return Some(self.mismatch());
         }
         match &record.outcome {
             Some(outcome) => Some(self.replay(outcome)),
@@ -182,13 +333,43 @@ impl Api {
         }
     }
 
-    fn in_flight(&self) -> Response {
-        let status = if self.defect == Defect::VagueInFlight {
-            StatusCode::BAD_REQUEST
-        } else {
-            StatusCode::CONFLICT
+    fn mismatch(&self) -> Response {
+        let mut refusal = words::MISMATCH;
+        if self.defect == Defect::VagueMismatch {
+            refusal.status = StatusCode::BAD_REQUEST;
+        }
+        self.refuse(refusal)
+    }
+
+    /// JSON is compared as a value, everything else as bytes.
+    fn fingerprint(&self, parts: &Parts, body: &Bytes) -> Vec<u8> {
+        let unless = |defect: Defect, part: &str| {
+            if self.defect == defect {
+                String::new()
+            } else {
+                part.to_owned()
+            }
         };
-        let mut answer = problem(status, "the first request is still running");
+        let head = [
+            unless(Defect::IgnoresMethod, parts.method.as_str()),
+            unless(Defect::IgnoresPath, parts.uri.path()),
+            unless(Defect::IgnoresQuery, parts.uri.query().unwrap_or_default()),
+        ];
+        let compares_bytes = matches!(self.defect, Defect::ComparesBytes | Defect::RunsOtherBytes);
+        let body = match serde_json::from_slice::<Value>(body) {
+            _ if self.defect == Defect::ComparesHeads => body[..body.len().min(1024)].to_vec(),
+            Ok(value) if !compares_bytes => value.to_string().into_bytes(),
+            Ok(_) | Err(_) => body.to_vec(),
+        };
+        [head.join("\n").into_bytes(), body].concat()
+    }
+
+    fn in_flight(&self) -> Response {
+        let mut refusal = words::IN_FLIGHT;
+        if self.defect == Defect::VagueInFlight {
+            refusal.status = StatusCode::BAD_REQUEST;
+        }
+        let mut answer = self.refuse(refusal);
         if self.defect != Defect::NoRetryAfter {
             answer
                 .headers_mut()
@@ -209,12 +390,24 @@ impl Api {
         if self.defect == Defect::NoLocation {
             outcome.headers.remove(header::LOCATION);
         }
-        response(&outcome, self.defect != Defect::Unmarked)
+        let mut answer = response(&outcome);
+        words::tell(&mut answer, "replayed");
+        if self.defect != Defect::Unmarked {
+            let marker = HeaderValue::from_static("true");
+            answer.headers_mut().insert("idempotent-replayed", marker);
+        }
+        answer
     }
 
-    /// The operation. Whatever it was asked, it takes as long as the query says.
+    /// The operation. Whatever it was asked, it takes as long as the query says, and fails as the query says.
     async fn pay(&self, parts: &Parts, body: &Bytes) -> Outcome {
+        if principal(parts).is_empty() {
+            return failure(words::UNAUTHORIZED.status);
+        }
         let query = parts.uri.query().unwrap_or_default();
+        if let Some(status) = query.strip_prefix("fail=") {
+            return failure(StatusCode::from_bytes(status.as_bytes()).unwrap());
+        }
         if let Some(milliseconds) = query.strip_prefix("slow=") {
             tokio::time::sleep(Duration::from_millis(milliseconds.parse().unwrap())).await;
         } else {
@@ -239,47 +432,15 @@ impl Api {
     }
 }
 
-/// A key line that holds no key.
-struct NoKey;
-
-/// The key, if there is one.
-fn key(parts: &Parts) -> Result<Option<String>, NoKey> {
-    let mut lines = parts.headers.get_all("idempotency-key").iter();
-    let Some(line) = lines.next() else {
-        return Ok(None);
-    };
-    if lines.next().is_some() {
-        return Err(NoKey);
-    }
-    let text = line.to_str().map_err(|_| NoKey)?;
-    let key = match text.strip_prefix('"') {
-        Some(rest) => {
-            let (key, parameters) = rest.split_once('"').ok_or(NoKey)?;
-            if !parameters.is_empty() && !parameters.starts_with(';') {
-                return Err(NoKey);
-            }
-            key
-        }
-        None => text,
-    };
-    let bare = |letter: char| letter.is_ascii_graphic() && !"\",;\\".contains(letter);
-    if key.is_empty() || key.len() > 255 || !key.chars().all(bare) {
-        return Err(NoKey);
-    }
-    Ok(Some(key.to_owned()))
+/// Who asks.
+fn principal(parts: &Parts) -> String {
+    let line = parts.headers.get(header::AUTHORIZATION);
+    let line = line.map(HeaderValue::as_bytes).unwrap_or_default();
+    String::from_utf8_lossy(line).into_owned()
 }
 
-/// JSON is compared as a value, everything else as bytes.
-fn fingerprint(parts: &Parts, body: &Bytes) -> Vec<u8> {
-    let body = match serde_json::from_slice::<Value>(body) {
-        Ok(value) => value.to_string().into_bytes(),
-        Err(_) => body.to_vec(),
-    };
-    [
-        format!("{} {}\n", parts.method, parts.uri).into_bytes(),
-        body,
-    ]
-    .concat()
+fn failure(status: StatusCode) -> Outcome {
+    outcome(status, &json!({"error": status.as_u16()}))
 }
 
 fn outcome(status: StatusCode, body: &Value) -> Outcome {
@@ -296,25 +457,13 @@ fn outcome(status: StatusCode, body: &Value) -> Outcome {
 }
 
 fn json_answer(status: StatusCode, body: &Value) -> Response {
-    response(&outcome(status, body), false)
+    response(&outcome(status, body))
 }
 
-fn problem(status: StatusCode, title: &str) -> Response {
-    let body = json!({"type": "about:blank", "title": title, "status": status.as_u16()});
-    let mut answer = json_answer(status, &body);
-    let kind = HeaderValue::from_static("application/problem+json");
-    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
-    answer
-}
-
-fn response(outcome: &Outcome, replayed: bool) -> Response {
+fn response(outcome: &Outcome) -> Response {
     let mut response = Response::new(Body::from(outcome.body.clone()));
     *response.status_mut() = outcome.status;
     *response.headers_mut() = outcome.headers.clone();
-    if replayed {
-        let marker = HeaderValue::from_static("true");
-        response.headers_mut().insert("idempotent-replayed", marker);
-    }
     response
 }
 

@@ -1,6 +1,6 @@
 //! Each case passes on an origin that does it right, and fails, for the stated reason, on one that is broken there.
 
-use oncegate_check::case::{Case, Variant};
+use oncegate_check::case::{Case, Need, Variant};
 use oncegate_check::dialect::ONCEGATE;
 use oncegate_check::operation::{Form, Operation};
 use oncegate_check::report::{Finding, Report, Verdict};
@@ -10,27 +10,38 @@ use oncegate_check::{Limits, cases, run};
 use crate::origin::{Defect, Origin};
 
 /// The operation with all that its owner could tell of it.
-fn operation(origin: &Origin) -> Operation {
-    let (peer, target) = Peer::of(&origin.url("/payments")).unwrap();
+pub(crate) fn operation(origin: &Origin, path: &str) -> Operation {
+    let (peer, target) = Peer::of(&origin.url(path)).unwrap();
+    let field = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
     let plain = Form {
         method: "POST".to_owned(),
         target,
-        fields: vec![("Content-Type".to_owned(), b"application/json".to_vec())],
-        body: br#"{"amount":5000}"#.to_vec(),
+        fields: vec![
+            field("Content-Type", "application/json"),
+            field("Authorization", "Bearer first"),
+        ],
+        body: br#"{"amount":5000,"currency":"EUR"}"#.to_vec(),
     };
-    let slow = Form {
-        target: "/payments?slow=400".to_owned(),
+    let form = |query: &str| Form {
+        target: format!("{path}?{query}"),
         ..plain.clone()
     };
+    let forms = [
+        (Variant::Slow, form("slow=400")),
+        (Variant::ServerError, form("fail=503")),
+        (Variant::RateLimited, form("fail=429")),
+        (Variant::ClientError, form("fail=402")),
+    ];
     let mut operation = Operation::new(peer, plain);
-    operation.forms.insert(Variant::Slow, slow);
+    operation.forms.extend(forms);
+    operation.second = Some(vec![field("Authorization", "Bearer second")]);
     operation
 }
 
-async fn check(defect: Defect, cases: &[&'static Case]) -> Report {
+async fn check(defect: Defect, path: &str, cases: &[&'static Case]) -> Report {
     let origin = Origin::start(defect).await;
     run(
-        &operation(&origin),
+        &operation(&origin, path),
         &ONCEGATE,
         cases,
         &Limits::default(),
@@ -40,10 +51,12 @@ async fn check(defect: Defect, cases: &[&'static Case]) -> Report {
     .unwrap()
 }
 
-/// The one finding of a case on a broken origin.
-async fn finding(defect: Defect, id: &str) -> Finding {
+/// The one finding of a case on a broken origin. Keys are optional for payments and required for orders.
+pub(crate) async fn finding(defect: Defect, id: &str) -> Finding {
     let case = cases::named(id).expect("a case of that name");
-    let report = check(defect, &[case]).await;
+    let is_of_orders = case.needs.contains(&Need::KeyRequired) || id == "documented-optional";
+    let path = if is_of_orders { "/orders" } else { "/payments" };
+    let report = check(defect, path, &[case]).await;
     report
         .findings
         .into_iter()
@@ -54,15 +67,22 @@ async fn finding(defect: Defect, id: &str) -> Finding {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_origin_that_does_it_right_passes_everything() {
     let cases: Vec<_> = cases::all().collect();
-    let report = check(Defect::None, &cases).await;
-    for finding in &report.findings {
-        assert_eq!(
-            finding.verdict,
-            Verdict::Pass,
-            "{}: {}",
-            finding.case.id,
-            finding.because
-        );
+    let payments = check(Defect::None, "/payments", &cases).await;
+    let orders = check(Defect::None, "/orders", &cases).await;
+    for (one, other) in payments.findings.iter().zip(&orders.findings) {
+        for finding in [one, other] {
+            assert_ne!(
+                finding.verdict,
+                Verdict::Fail,
+                "{}: {}",
+                finding.case.id,
+                finding.because
+            );
+        }
+        let passes = [one, other]
+            .iter()
+            .any(|finding| finding.verdict == Verdict::Pass);
+        assert!(passes, "{}: {}", one.case.id, one.because);
     }
 }
 
@@ -99,7 +119,7 @@ const BROKEN: &[(&str, Defect, &str)] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_case_fails_on_the_origin_that_is_broken_there() {
-    for (id, defect, says) in BROKEN {
+    for (id, defect, says) in BROKEN.iter().chain(crate::requests::BROKEN) {
         let finding = finding(*defect, id).await;
         assert_eq!(
             finding.verdict,
@@ -119,7 +139,10 @@ async fn each_case_fails_on_the_origin_that_is_broken_there() {
 fn every_case_has_a_broken_origin() {
     for case in cases::all() {
         assert!(
-            BROKEN.iter().any(|(id, ..)| *id == case.id),
+            BROKEN
+                .iter()
+                .chain(crate::requests::BROKEN)
+                .any(|(id, ..)| *id == case.id),
             "{} cannot be seen to fail",
             case.id
         );
