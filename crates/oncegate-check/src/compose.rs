@@ -120,8 +120,20 @@ fn change(request: &mut Request, operation: &Operation, change: Change) {
         }
         Change::Path => request.target = with_path(&request.target, |path| format!("{path}/other")),
         Change::Spelling => request.target = with_path(&request.target, respelled),
-        Change::Method(method) => method.clone_into(&mut request.method),
+        Change::Method(method) => {
+            method.clone_into(&mut request.method);
+            if matches!(method, "GET" | "HEAD") {
+                without_body(request);
+            }
+        }
     }
+}
+
+/// What only reads has no body, nor lines that describe one.
+fn without_body(request: &mut Request) {
+    request.body.clear();
+    let describes = |name: &str| name.to_ascii_lowercase().starts_with("content-");
+    request.fields.retain(|(name, _)| !describes(name));
 }
 
 fn with_path(target: &str, change: impl Fn(&str) -> String) -> String {

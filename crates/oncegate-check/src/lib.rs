@@ -16,9 +16,11 @@ mod compose;
 pub mod dialect;
 mod judge;
 pub mod operation;
+mod prepare;
 pub mod report;
 mod run;
 mod scene;
+mod trial;
 pub mod wire;
 pub mod witness;
 

@@ -2,15 +2,25 @@
 
 use crate::case::Case;
 
+mod answers;
+mod chaos;
 mod concurrency;
+mod leaving;
 mod mismatch;
 mod replay;
 
 /// All cases, in the order in which they are run.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [replay::CASES, concurrency::CASES, mismatch::CASES]
-        .into_iter()
-        .flatten()
+    [
+        replay::CASES,
+        concurrency::CASES,
+        leaving::CASES,
+        mismatch::CASES,
+        answers::CASES,
+        chaos::CASES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The case of that name.

@@ -3,4 +3,8 @@
 #[cfg(test)]
 mod origin;
 #[cfg(test)]
+mod restartable;
+#[cfg(test)]
 mod verdicts;
+#[cfg(test)]
+mod witnesses;
