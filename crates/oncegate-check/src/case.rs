@@ -144,8 +144,10 @@ pub enum Step {
     Start(Send),
     /// The end of what was started is awaited.
     Join,
-    /// The request again and again, until its answer is not that the first is still in flight.
+    /// The request again and again, until its answer is not that the first is still in flight; the last answer counts.
     Settle(Send),
+    /// So long that a clock that counts in seconds has moved on.
+    Pause,
     /// The server is killed and started again.
     Chaos,
 }
@@ -249,6 +251,18 @@ pub enum Change {
 pub enum Expect {
     /// It did what was asked: 2xx. Without this nothing else of the case can be told.
     Succeeds(&'static str),
+    /// Its answer is what that form promises. Without this nothing else of the case can be told.
+    Kind(&'static str, Variant),
+    /// It was sent while the other was running. If not, the case is tried again.
+    During(&'static str, &'static str),
+    /// Its caller heard no answer. If it did, the case is tried again.
+    Unheard(&'static str),
+    /// It was refused for this reason. If it was held instead, nothing else of the case can be told.
+    WasRefused(&'static str, Refusal),
+    /// It gets the outcome: a success, where the key's first request may have run before.
+    Heard(&'static str),
+    /// It gets the outcome, or is told that nobody knows it.
+    Told(&'static str),
     /// All requests of the case together had just so many effects.
     Effects(u32),
     /// They had at most so many.
@@ -269,6 +283,8 @@ pub enum Expect {
     RefusedOrSame(&'static str, &'static str),
     /// It got no answer that is the other's.
     NotTheAnswerOf(&'static str, &'static str),
+    /// Its body is not the body of the other.
+    Unlike(&'static str, &'static str),
     /// It was answered while the first request was still running, or waited for it and got its answer.
     InFlight(&'static str, &'static str),
     /// If it was refused as in flight, it says when to come back.
@@ -277,6 +293,10 @@ pub enum Expect {
     Problem(&'static str),
     /// Its answer has no line of that name.
     Without(&'static str, &'static str),
+    /// The second answer repeats no line that was for the connection of the first alone.
+    NoHopByHop(&'static str, &'static str),
+    /// The second answer, a second later or more, does not have the `Date` of the first.
+    FreshDate(&'static str, &'static str),
     /// It was not answered with a server error.
     NoServerError(&'static str),
     /// It failed in this way. Without this nothing else of the case can be told.
@@ -309,7 +329,9 @@ pub enum Part {
     Status,
     /// The body's bytes.
     Body,
-    /// What describes the body and the result: `Content-Type`, `Location`, `ETag` and their like.
+    /// About as many bytes: a tenth more or less. For two executions, whose ids differ in length.
+    Length,
+    /// What describes the body: `Content-Type`, `ETag` and their like.
     Fields,
     /// `Location` alone.
     Location,

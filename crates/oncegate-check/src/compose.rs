@@ -151,9 +151,24 @@ fn change(request: &mut Request, operation: &Operation, change: Change) {
         }
         Change::Path => request.target = with_path(&request.target, |path| format!("{path}/other")),
         Change::Spelling => request.target = with_path(&request.target, respelled),
-        Change::Method(method) => method.clone_into(&mut request.method),
+        Change::Method(method) => {
+            method.clone_into(&mut request.method);
+            if matches!(method, "GET" | "HEAD") {
+                without_body(request);
+            }
+        }
         Change::Discovery => *request = get(operation, DISCOVERY_PATH),
     }
+}
+
+/// What only reads has no body, nor lines that describe one.
+fn without_body(request: &mut Request) {
+    request.body.clear();
+    request.fields.retain(|(name, _)| !is_of_body(name));
+}
+
+fn is_of_body(name: &str) -> bool {
+    name.to_ascii_lowercase().starts_with("content-")
 }
 
 /// Blank space that means nothing to JSON before what does: readers that stop early see blanks alone.
@@ -161,11 +176,6 @@ fn padded(body: &[u8]) -> Vec<u8> {
     let mut padded = vec![b' '; PADDING_BYTES];
     padded.extend_from_slice(body);
     padded
-}
-
-/// Whether a header line of that name describes a body.
-fn is_of_body(name: &str) -> bool {
-    name.to_ascii_lowercase().starts_with("content-")
 }
 
 fn with_path(target: &str, change: impl Fn(&str) -> String) -> String {

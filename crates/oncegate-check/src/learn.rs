@@ -70,7 +70,7 @@ impl Pupil<'_> {
     /// Two under one key and one under another: is the second the first, and the third not?
     async fn is_replayed(&mut self) -> bool {
         let (one, two) = (Keys::new(), Keys::new());
-        let mut answers = Vec::with_capacity(3);
+        let mut sent = Vec::with_capacity(3);
         for keys in [&one, &two, &one] {
             let send = Send::new("learn").key(Key::Plain);
             let Some(request) = compose(&self.operation, self.dialect, keys, &send) else {
@@ -79,14 +79,18 @@ impl Pupil<'_> {
             let Some(response) = self.ask(&request).await else {
                 return false;
             };
-            answers.push(response);
+            sent.push((request, response));
         }
-        let witness = Witness {
-            counter: None,
-            traits: traits(&answers[0], &answers[1]),
+        let [first, second, again] = sent.as_slice() else {
+            return false;
         };
-        let first = witness.identity(&answers[0]);
-        first.is_some() && first == witness.identity(&answers[2])
+        let executions = [first, second].map(|(request, response)| (request, response));
+        let witness = Witness {
+            traits: traits(&executions),
+            ..Witness::default()
+        };
+        let identities = [first, again].map(|(_, response)| witness.identity(response));
+        matches!(identities, [Some(one), Some(two)] if one.is(&two) == Some(true))
     }
 
     /// The answer, if it is a success.

@@ -18,10 +18,12 @@ mod judge;
 mod learn;
 pub mod operation;
 pub mod policy;
+mod prepare;
 pub mod report;
 pub mod rules;
 mod run;
 mod scene;
+mod trial;
 pub mod wire;
 pub mod witness;
 

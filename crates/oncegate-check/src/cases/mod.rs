@@ -2,8 +2,11 @@
 
 use crate::case::Case;
 
+mod answers;
+mod chaos;
 mod concurrency;
 mod keys;
+mod leaving;
 mod mismatch;
 mod outcomes;
 mod policy;
@@ -15,11 +18,14 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
     [
         replay::CASES,
         concurrency::CASES,
+        leaving::CASES,
         mismatch::CASES,
         keys::CASES,
         scope::CASES,
         outcomes::CASES,
+        answers::CASES,
         policy::CASES,
+        chaos::CASES,
     ]
     .into_iter()
     .flatten()

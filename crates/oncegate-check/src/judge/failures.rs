@@ -1,7 +1,7 @@
 //! What becomes of a key whose request failed.
 
 use super::Judgement::{Broken, Holds, Unclear};
-use super::{Court, Judgement};
+use super::{Court, Judgement, says_unknown};
 use crate::case::{Failure, Refusal};
 use crate::dialect::Fate;
 use crate::wire::Response;
@@ -123,11 +123,6 @@ impl Failure {
             Self::Server => status / 100 == 5,
         }
     }
-}
-
-fn says_unknown(response: &Response) -> bool {
-    let body = String::from_utf8_lossy(&response.body).to_ascii_lowercase();
-    body.contains("outcome-unknown") || body.contains("outcome_unknown")
 }
 
 const GATEWAY_TIMEOUT: u16 = 504;

@@ -9,7 +9,7 @@ mod peer;
 mod request;
 mod response;
 
-pub use exchange::{Exchange, Leave, Outcome, exchange};
+pub use exchange::{Connection, Exchange, Leave, Outcome, exchange};
 pub use peer::{Peer, PeerError};
 pub use request::{Framing, Request};
 pub use response::Response;

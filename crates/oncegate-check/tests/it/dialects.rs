@@ -1,6 +1,6 @@
 //! What differs between dialects: what is asked, how it is judged, and which one an API resembles.
 
-use oncegate_check::case::Case;
+use oncegate_check::case::{Case, Need};
 use oncegate_check::dialect::{
     ADYEN, AUTO, Dialect, IETF, ONCEGATE, PAYPAL, Resemblance, STRIPE, resemblance,
 };
@@ -14,7 +14,7 @@ async fn check(defect: Defect, dialect: &'static Dialect, ids: &[&str]) -> Repor
     let origin = Origin::start(defect).await;
     let named = |id: &&str| cases::named(id).expect("a case of that name");
     let cases: Vec<&'static Case> = ids.iter().map(named).collect();
-    let operation = operation(&origin, "/payments");
+    let operation = operation(&origin.url("/payments"));
     run(&operation, dialect, &cases, &Limits::default(), |_| {})
         .await
         .unwrap()
@@ -124,7 +124,10 @@ async fn each_dialect_judges_by_its_own_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_is_promised_holds_on_the_right_origin_in_its_dialects() {
     for dialect in [&ONCEGATE, &IETF] {
-        let ids: Vec<&str> = cases::all().map(|case| case.id).collect();
+        let ids: Vec<&str> = cases::all()
+            .filter(|case| !case.needs.contains(&Need::Chaos))
+            .map(|case| case.id)
+            .collect();
         let report = check(Defect::None, dialect, &ids).await;
         for finding in &report.findings {
             assert_ne!(

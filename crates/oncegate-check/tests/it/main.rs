@@ -7,6 +7,10 @@ mod origin;
 #[cfg(test)]
 mod requests;
 #[cfg(test)]
+mod restartable;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod verdicts;
+#[cfg(test)]
+mod witnesses;

@@ -2,7 +2,7 @@
 //!
 //! It is written for these tests, from the contract, and shares no code with what it is checked by.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +20,19 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 mod accent;
+mod answers;
+mod callers;
+pub(crate) mod journal;
 mod keys;
+mod list;
+mod records;
 mod washing;
 mod words;
 
 pub(crate) use accent::Accent;
+use journal::Journal;
 use keys::NoKey;
+use list::Payment;
 use washing::Washing;
 use words::Refusal;
 
@@ -44,6 +51,64 @@ pub(crate) enum Defect {
     OtherBytes,
     /// A replay lacks `Location`.
     NoLocation,
+    /// A replay has another content type.
+    OtherType,
+    /// It takes two equal requests without a key for one.
+    KeylessOnce,
+    /// It looks at the key of a `GET`.
+    KeyedGet,
+    /// It stores a body as text.
+    LossyText,
+    /// It replays nothing as `null`.
+    EmptyAsNull,
+    /// It stores the first chunk.
+    FirstChunk,
+    /// It stores so much of a body, and no more.
+    CutBody,
+    /// It replays cookies.
+    OldCookie,
+    /// It replays what was for one connection.
+    HopByHop,
+    /// It replays the date.
+    OldDate,
+    /// It compares the framing of requests.
+    ComparesFraming,
+    /// It forgets the key when the caller leaves, and runs on.
+    ForgetsTheLeft,
+    /// It stops when the caller leaves, and keeps the claim.
+    StopsWithCaller,
+    /// It runs what it has of a body.
+    RunsHalf,
+    /// It claims the key before the body is there, and keeps the claim.
+    ClaimsBeforeBody,
+    /// It stores what was sent of an answer when the caller left.
+    KeepsHalfAnswers,
+    /// It breaks when many wait for one key.
+    CrowdBreaks,
+    /// It holds duplicates, and does not compare them.
+    HoldsAny,
+    /// It says that the first is running before it compares.
+    ConflictFirst,
+    /// It stores the refusal of a duplicate.
+    KeepsRefusal,
+    /// It has its keys in memory only.
+    ForgetsAtRestart,
+    /// It takes up again what had not ended.
+    RunsAgainAfterCrash,
+    /// It waits for what ran when it died.
+    WaitsForTheDead,
+    /// Its list has places for so many; it answers without ids.
+    FullPage,
+    /// Its list sees payments late; it answers without ids.
+    LateList,
+    /// Others pay at the same time; it answers without ids.
+    BusyList,
+    /// One other pays once; it answers without ids.
+    OneStranger,
+    /// One other pays once, between two cases; it answers without ids.
+    StrangerBetween,
+    /// It answers without ids, and does not know keys.
+    Blind,
     /// A replay is not marked.
     Unmarked,
     /// It takes an empty line for none.
@@ -139,16 +204,7 @@ impl Origin {
     pub(crate) async fn start(defect: Defect) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let api = Arc::new(Api {
-            defect,
-            books: Mutex::default(),
-        });
-        let router = Router::new().fallback(handle).with_state(api);
-        let listener = Washing {
-            listener,
-            washes: defect == Defect::MalformedIsNone,
-        };
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let server = tokio::spawn(serve(listener, defect, None));
         Self { address, server }
     }
 
@@ -163,22 +219,51 @@ impl Drop for Origin {
     }
 }
 
+/// Serves until it is dropped; with a journal, it begins where the last one ended.
+pub(crate) async fn serve(listener: TcpListener, defect: Defect, journal: Option<Journal>) {
+    let books = journal
+        .as_ref()
+        .map(|journal| journal.books(defect))
+        .unwrap_or_default();
+    let api = Arc::new(Api {
+        defect,
+        books: Arc::new(Mutex::new(books)),
+        journal,
+    });
+    let router = Router::new().fallback(handle).with_state(api);
+    let listener = Washing {
+        listener,
+        washes: defect == Defect::MalformedIsNone,
+    };
+    axum::serve(listener, router).await.unwrap();
+}
+
 struct Api {
     defect: Defect,
-    books: Mutex<Books>,
+    books: Arc<Mutex<Books>>,
+    journal: Option<Journal>,
 }
+
+/// The credentials and the key of a request.
+type Id = (String, String);
 
 #[derive(Default)]
 struct Books {
-    payments: Vec<Value>,
-    records: HashMap<(String, String), Record>,
+    payments: Vec<Payment>,
+    records: HashMap<Id, Record>,
     last_success: Option<Outcome>,
+    /// How often the list was looked at.
+    looks: usize,
+    /// Keys whose callers left.
+    left: HashSet<Id>,
 }
 
 struct Record {
     fingerprint: Vec<u8>,
     /// `None`: in flight.
     outcome: Option<Outcome>,
+    /// How many duplicates came while it was in flight.
+    crowd: usize,
 }
 
 #[derive(Clone)]
@@ -189,52 +274,58 @@ struct Outcome {
 }
 
 async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
-        return json_answer(StatusCode::BAD_REQUEST, &json!({"error": "no whole body"}));
+    let (mut parts, body) = request.into_parts();
+    let (asked, defect) = (parts.headers.clone(), api.defect);
+    let mut answer = match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(body) => {
+            parts.extensions.insert(Trailers(body.trailers().cloned()));
+            callers::answer(api, parts, body.to_bytes()).await
+        }
+        Err(_) => callers::half(&api, &parts).await,
     };
-    let trailers = body.trailers().cloned();
-    let body = body.to_bytes();
-    // A caller that leaves cancels nothing.
-    tokio::spawn(async move {
-        let mut answer = api.answer(&parts, trailers.as_ref(), &body).await;
-        words::finish(&mut answer, &parts.headers, api.defect);
-        answer
-    })
-    .await
-    .unwrap()
+    words::finish(&mut answer, &asked, defect);
+    answer
 }
 
+/// What stood behind the body.
+#[derive(Clone)]
+struct Trailers(Option<HeaderMap>);
+
 impl Api {
-    async fn answer(&self, parts: &Parts, trailers: Option<&HeaderMap>, body: &Bytes) -> Response {
-        if parts.method == Method::GET {
+    async fn answer(&self, parts: &Parts, body: Bytes) -> Response {
+        let reads = parts.method == Method::GET;
+        if reads && self.defect != Defect::KeyedGet {
             return self.show(parts);
         }
-        let unauthorized = !parts.headers.contains_key(header::AUTHORIZATION);
-        let looks_later = matches!(self.defect, Defect::RecordFirst | Defect::KeepsUnauthorized);
-        if unauthorized && !looks_later {
+        if principal(parts).is_empty() && !self.looks_later() {
             return self.refuse(words::UNAUTHORIZED);
         }
         let requires_key = parts.uri.path() == "/orders" && self.defect != Defect::ForgivesMissing;
-        match keys::key(&parts.headers, trailers, self.defect) {
-            Ok(Some(key)) if self.defect != Defect::NoKeys => {
-                self.once(self.id(parts, key), parts, body).await
-            }
-            Ok(None) if requires_key => self.refuse(words::MISSING),
-            Ok(_) => response(&self.pay(parts, body).await),
-            Err(NoKey) => self.refuse(words::MALFORMED),
-        }
+        let key = match keys::key(parts, self.defect) {
+            Ok(Some(key)) if !matches!(self.defect, Defect::NoKeys | Defect::Blind) => key,
+            Ok(None) if self.defect == Defect::KeylessOnce => "none".to_owned(),
+            Ok(None) if reads => return self.show(parts),
+            Ok(None) if requires_key => return self.refuse(words::MISSING),
+            Ok(_) => return answers::fresh(parts, &self.pay(parts, &body).await),
+            Err(NoKey) => return self.refuse(words::MALFORMED),
+        };
+        self.once(self.id(parts, key), parts, &body).await
+    }
+
+    /// Whether credentials are looked at when everything else is done.
+    fn looks_later(&self) -> bool {
+        matches!(self.defect, Defect::RecordFirst | Defect::KeepsUnauthorized)
     }
 
     fn show(&self, parts: &Parts) -> Response {
-        if parts.uri.path() == "/.well-known/idempotency" {
-            if matches!(self.defect, Defect::Speaks(_)) {
-                return response(&failure(StatusCode::NOT_FOUND));
-            }
-            return json_answer(StatusCode::OK, &words::discovery(self.defect));
+        let path = parts.uri.path();
+        if path != "/.well-known/idempotency" {
+            return self.list();
         }
-        let payments = self.books.lock().payments.clone();
-        json_answer(StatusCode::OK, &Value::from(payments))
+        if matches!(self.defect, Defect::Speaks(_)) {
+            return response(&failure(StatusCode::NOT_FOUND));
+        }
+        json_answer(StatusCode::OK, &words::discovery(self.defect))
     }
 
     fn refuse(&self, refusal: Refusal) -> Response {
@@ -242,12 +333,8 @@ impl Api {
     }
 
     /// Whose key it is.
-    fn id(&self, parts: &Parts, key: String) -> (String, String) {
-        let has_one_scope = matches!(
-            self.defect,
-            Defect::OneScope | Defect::RecordFirst | Defect::KeepsUnauthorized
-        );
-        let scope = if has_one_scope {
+    fn id(&self, parts: &Parts, key: String) -> Id {
+        let scope = if self.defect == Defect::OneScope || self.looks_later() {
             String::new()
         } else if self.defect == Defect::ScopesByPath {
             parts.uri.path().to_owned()
@@ -257,149 +344,7 @@ impl Api {
         (scope, key)
     }
 
-    async fn once(&self, id: (String, String), parts: &Parts, body: &Bytes) -> Response {
-        let fingerprint = self.fingerprint(parts, body);
-        if let Some(answer) = self.judge(&id, &fingerprint) {
-            return answer;
-        }
-        let outcome = self.pay(parts, body).await;
-        let mut books = self.books.lock();
-        let kept = if self.keeps(outcome.status) {
-            Some(outcome.clone())
-        } else if self.defect == Defect::MixesUp {
-            books.last_success.clone()
-        } else {
-            None
-        };
-        if outcome.status.is_success() {
-            books.last_success = Some(outcome.clone());
-        }
-        let is_kept = kept.is_some();
-        if is_kept {
-            let record = Record {
-                fingerprint,
-                outcome: kept,
-            };
-            books.records.insert(id, record);
-        } else if self.defect != Defect::Stuck {
-            books.records.remove(&id);
-        }
-        drop(books);
-        let mut answer = response(&outcome);
-        words::tell(&mut answer, if is_kept { "executed" } else { "released" });
-        answer
-    }
-
-    /// Which outcomes stay with the key.
-    fn keeps(&self, status: StatusCode) -> bool {
-        match status.as_u16() {
-            401 => self.defect == Defect::KeepsUnauthorized,
-            429 => self.defect == Defect::KeepsRateLimits,
-            400..=499 => self.defect != Defect::ReleasesRefusals,
-            500.. => self.defect == Defect::KeepsServerErrors,
-            _ => true,
-        }
-    }
-
-    /// What a record says; without one, the key is claimed.
-    fn judge(&self, id: &(String, String), fingerprint: &[u8]) -> Option<Response> {
-        let mut books = self.books.lock();
-        let has_key = |(scope, key): &(String, String)| *key == id.1 && *scope != id.0;
-        if self.defect == Defect::ForeignKeys && books.records.keys().any(has_key) {
-            return Some(self.refuse(words::FOREIGN));
-        }
-        let Some(record) = books.records.get(id) else {
-            if self.defect != Defect::CheckThenSet {
-                let record = Record {
-                    fingerprint: fingerprint.to_vec(),
-                    outcome: None,
-                };
-                books.records.insert(id.clone(), record);
-            }
-            return None;
-        };
-        if record.fingerprint != fingerprint && self.defect != Defect::IgnoresBody {
-            if self.defect == Defect::RunsOtherBytes {
-                return None;
-            }
-            if self.defect == Defect::MismatchForgets {
-                books.records.remove(id);
-            }
-            return Some(self.mismatch());
-        }
-        match &record.outcome {
-            Some(outcome) => Some(self.replay(outcome)),
-            None => Some(self.in_flight()),
-        }
-    }
-
-    fn mismatch(&self) -> Response {
-        let mut refusal = words::MISMATCH;
-        if self.defect == Defect::VagueMismatch {
-            refusal.status = StatusCode::BAD_REQUEST;
-        }
-        self.refuse(refusal)
-    }
-
-    /// JSON is compared as a value, everything else as bytes.
-    fn fingerprint(&self, parts: &Parts, body: &Bytes) -> Vec<u8> {
-        let unless = |defect: Defect, part: &str| {
-            if self.defect == defect {
-                String::new()
-            } else {
-                part.to_owned()
-            }
-        };
-        let head = [
-            unless(Defect::IgnoresMethod, parts.method.as_str()),
-            unless(Defect::IgnoresPath, parts.uri.path()),
-            unless(Defect::IgnoresQuery, parts.uri.query().unwrap_or_default()),
-        ];
-        let compares_bytes = matches!(self.defect, Defect::ComparesBytes | Defect::RunsOtherBytes);
-        let body = match serde_json::from_slice::<Value>(body) {
-            _ if self.defect == Defect::ComparesHeads => body[..body.len().min(1024)].to_vec(),
-            Ok(value) if !compares_bytes => value.to_string().into_bytes(),
-            Ok(_) | Err(_) => body.to_vec(),
-        };
-        [head.join("\n").into_bytes(), body].concat()
-    }
-
-    fn in_flight(&self) -> Response {
-        let mut refusal = words::IN_FLIGHT;
-        if self.defect == Defect::VagueInFlight {
-            refusal.status = StatusCode::BAD_REQUEST;
-        }
-        let mut answer = self.refuse(refusal);
-        if self.defect != Defect::NoRetryAfter {
-            answer
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        answer
-    }
-
-    fn replay(&self, outcome: &Outcome) -> Response {
-        let mut outcome = outcome.clone();
-        if self.defect == Defect::OtherStatus {
-            outcome.status = StatusCode::OK;
-        }
-        if self.defect == Defect::OtherBytes {
-            let value: Value = serde_json::from_slice(&outcome.body).unwrap();
-            outcome.body = serde_json::to_string_pretty(&value).unwrap().into();
-        }
-        if self.defect == Defect::NoLocation {
-            outcome.headers.remove(header::LOCATION);
-        }
-        let mut answer = response(&outcome);
-        words::tell(&mut answer, "replayed");
-        if self.defect != Defect::Unmarked {
-            let marker = HeaderValue::from_static("true");
-            answer.headers_mut().insert("idempotent-replayed", marker);
-        }
-        answer
-    }
-
-    /// The operation. Whatever it was asked, it takes as long as the query says, and fails as the query says.
+    /// The operation. It fails as the query says.
     async fn pay(&self, parts: &Parts, body: &Bytes) -> Outcome {
         if principal(parts).is_empty() {
             return failure(words::UNAUTHORIZED.status);
@@ -408,12 +353,6 @@ impl Api {
         if let Some(status) = query.strip_prefix("fail=") {
             return failure(StatusCode::from_bytes(status.as_bytes()).unwrap());
         }
-        if let Some(milliseconds) = query.strip_prefix("slow=") {
-            tokio::time::sleep(Duration::from_millis(milliseconds.parse().unwrap())).await;
-        } else {
-            // As a database would take: long enough for two requests at once to meet.
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
         let order: Value = serde_json::from_slice(body).unwrap_or_default();
         let Some(amount) = order["amount"].as_u64() else {
             return outcome(
@@ -421,14 +360,55 @@ impl Api {
                 &json!({"error": "amount is a number"}),
             );
         };
+        if self.defect == Defect::RunsAgainAfterCrash {
+            let payment = self.book(amount);
+            self.work(query).await;
+            return answers::outcome(self.defect, query, &payment);
+        }
+        self.work(query).await;
+        let payment = self.book(amount);
+        answers::outcome(self.defect, query, &payment)
+    }
+
+    /// Whatever it was asked, it takes as long as the query says.
+    async fn work(&self, query: &str) {
+        let slow = query.strip_prefix("slow=");
+        let usual = if matches!(self.defect, Defect::CrowdBreaks | Defect::ForgetsTheLeft) {
+            // Long enough for a crowd to gather, and for a caller to be gone.
+            300
+        } else {
+            // As a database would take: long enough for two requests at once to meet.
+            5
+        };
+        let milliseconds = slow.map_or(usual, |milliseconds| milliseconds.parse().unwrap());
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+
+    fn book(&self, amount: u64) -> Value {
         let mut books = self.books.lock();
         let id = format!("pay_{}", books.payments.len() + 1);
         let payment = json!({"id": id, "amount": amount});
-        books.payments.push(payment.clone());
-        let mut outcome = outcome(StatusCode::CREATED, &payment);
-        let location = HeaderValue::from_str(&format!("/payments/{id}")).unwrap();
-        outcome.headers.insert(header::LOCATION, location);
-        outcome
+        books.payments.push(Payment::new(payment.clone()));
+        list::strangers(self.defect, &mut books);
+        drop(books);
+        self.note(|journal| journal.paid(&payment));
+        payment
+    }
+
+    fn note(&self, write: impl FnOnce(&Journal)) {
+        if let Some(journal) = &self.journal {
+            write(journal);
+        }
+    }
+}
+
+impl Record {
+    fn claimed(fingerprint: Vec<u8>) -> Self {
+        Self {
+            fingerprint,
+            outcome: None,
+            crowd: 0,
+        }
     }
 }
 

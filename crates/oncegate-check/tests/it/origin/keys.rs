@@ -1,24 +1,25 @@
 //! How the origin reads keys: right, and wrong in all the ways in which servers do.
 
-use axum::http::HeaderMap;
+use axum::http::request::Parts;
 
-use super::Defect;
 use super::accent::key_header;
+use super::{Defect, Trailers};
 
 /// A key line that holds no key.
 #[derive(Debug)]
 pub(super) struct NoKey;
 
 /// The key, if there is one.
-pub(super) fn key(
-    headers: &HeaderMap,
-    trailers: Option<&HeaderMap>,
-    defect: Defect,
-) -> Result<Option<String>, NoKey> {
+pub(super) fn key(parts: &Parts, defect: Defect) -> Result<Option<String>, NoKey> {
     let name = key_header(defect);
-    let of_trailers = trailers.filter(|_| defect == Defect::TrailerIsKey);
-    let of_trailers = of_trailers.map(|trailers| trailers.get_all(name).iter());
-    let lines: Vec<&[u8]> = headers
+    let trailers = parts
+        .extensions
+        .get()
+        .filter(|_| defect == Defect::TrailerIsKey);
+    let trailers = trailers.and_then(|Trailers(trailers)| trailers.as_ref());
+    let of_trailers = trailers.map(|trailers| trailers.get_all(name).iter());
+    let lines: Vec<&[u8]> = parts
+        .headers
         .get_all(name)
         .iter()
         .chain(of_trailers.into_iter().flatten())

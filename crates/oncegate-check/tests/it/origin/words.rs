@@ -42,6 +42,15 @@ pub(super) const IN_FLIGHT: Refusal = Refusal {
     executed: "maybe",
     next: "same-key",
 };
+pub(super) const BROKEN: Refusal = Refusal {
+    status: StatusCode::INTERNAL_SERVER_ERROR,
+    title: "no lock to be had",
+    ..IN_FLIGHT
+};
+pub(super) const HALF: Refusal = Refusal {
+    title: "no whole body",
+    ..MISSING
+};
 pub(super) const UNAUTHORIZED: Refusal = Refusal {
     status: StatusCode::UNAUTHORIZED,
     title: "who is it?",
