@@ -188,9 +188,10 @@ struct Outcome {
 
 async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let early = callers::claim_early(&api, &parts);
     match to_bytes(body, BODY_BYTES_MAX).await {
-        Ok(body) => callers::answer(api, parts, body).await,
-        Err(_) => callers::half(&api, &parts).await,
+        Ok(body) => callers::answer(api, parts, body, early).await,
+        Err(_) => callers::half(&api),
     }
 }
 
@@ -249,7 +250,7 @@ impl Api {
     /// What a record says; without one, the key is claimed.
     fn judge(&self, id: &Id, fingerprint: &[u8]) -> Option<Response> {
         let mut books = self.books.lock();
-        if books.left.remove(id) {
+        if books.records.contains_key(id) && books.left.remove(id) {
             books.records.remove(id);
         }
         let Some(record) = books.records.get_mut(id) else {
