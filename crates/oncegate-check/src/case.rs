@@ -148,6 +148,8 @@ pub enum Step {
     Settle(Send),
     /// So long that a clock that counts in seconds has moved on.
     Pause,
+    /// So long that nothing whose caller left is still running.
+    Quiet,
     /// The server is killed and started again.
     Chaos,
 }

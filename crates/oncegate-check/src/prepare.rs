@@ -19,9 +19,10 @@ use crate::witness::{counted, lists, traits};
 pub(crate) async fn prepare(stage: &mut Stage<'_>, cases: &[&Case]) -> Result<usize, Trouble> {
     let mut search = Search::begin(stage).await;
     let mut executions = Vec::new();
-    for _ in 0..EXECUTIONS {
+    for done in 0..EXECUTIONS {
         let began = Instant::now();
-        executions.push(execute(stage).await?);
+        let executed = execute(stage).await;
+        executions.push(executed.map_err(|trouble| with_advice(trouble, done))?);
         stage.usual_for = stage.usual_for.max(began.elapsed());
         search.follow(stage).await;
     }
@@ -55,6 +56,17 @@ async fn execute(stage: &Stage<'_>) -> Result<Exchange, Trouble> {
         Outcome::Unreachable(problem) => Err(Trouble::Unreachable(name, problem.clone())),
         Outcome::Broken(problem) => Err(Trouble::Broken(name, problem.clone())),
         Outcome::Left => Err(Trouble::Broken(name, "nothing was awaited".to_owned())),
+    }
+}
+
+/// What ran once and not again may be unique by its values.
+fn with_advice(trouble: Trouble, done: usize) -> Trouble {
+    match trouble {
+        Trouble::Refused(name, status, body) if done > 0 => {
+            let advice = "it ran before under another key; write {{uuid}} or {{n}} for values that may come once";
+            Trouble::Refused(name, status, format!("{body} ({advice})"))
+        }
+        other @ (Trouble::Refused(..) | Trouble::Unreachable(..) | Trouble::Broken(..)) => other,
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::case::{Refusal, Send, Step};
+use crate::case::{Refusal, Send, Step, Variant};
 use crate::compose::{Keys, compose, get};
 use crate::dialect::Dialect;
 use crate::judge::says_unknown;
@@ -109,6 +109,7 @@ impl Play<'_> {
             Step::Join => self.join().await,
             Step::Settle(send) => self.settle(send).await?,
             Step::Pause => sleep(SECOND_AND_MORE).await,
+            Step::Quiet => sleep_until(self.quiet_at).await,
             Step::Chaos => self.restart().await?,
         }
         Ok(())
@@ -153,7 +154,7 @@ impl Play<'_> {
         }));
         // An error says that there was no connection: the exchange tells it.
         if is_sent.await.is_ok() {
-            sleep(self.stage.running_for()).await;
+            sleep(self.stage.running_for(send.variant)).await;
         }
         Ok(())
     }
@@ -166,7 +167,7 @@ impl Play<'_> {
             .ok_or_else(|| format!("the operation has no form {:?}", send.variant.name()))?;
         self.scene.requests += 1;
         let limit = if send.leave == Leave::WhileRunning {
-            self.stage.running_for()
+            self.stage.running_for(send.variant)
         } else {
             self.stage.limits.answer_timeout
         };
@@ -273,9 +274,21 @@ impl Play<'_> {
 }
 
 impl Stage<'_> {
-    /// After this time a slow request is at work, and not yet at its end.
-    fn running_for(&self) -> Duration {
-        self.slow_for.unwrap_or(self.usual_for) / 4
+    /// After this time a request is at work, and not yet at its end.
+    fn running_for(&self, variant: Variant) -> Duration {
+        let whole = match variant {
+            Variant::Slow => self.slow_for.unwrap_or(self.usual_for),
+            Variant::Plain
+            | Variant::ClientError
+            | Variant::ServerError
+            | Variant::RateLimited
+            | Variant::Cookie
+            | Variant::Binary
+            | Variant::Empty
+            | Variant::Chunked
+            | Variant::Large => self.usual_for,
+        };
+        whole / 4
     }
 }
 

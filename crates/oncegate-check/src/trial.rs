@@ -50,7 +50,7 @@ pub(crate) async fn try_case(stage: &mut Stage<'_>, case: &'static Case) -> Tria
             (Ground::Seen, Some(before)) if ruling.verdict == Verdict::Pass => {
                 ruling.verdict = Verdict::CannotTell;
                 ruling.because = format!(
-                    "in one try {before}, in the next it did not; try it where nobody else writes"
+                    "in one try {before}, in the next it did not: others write, too, or it happens only sometimes; try again where nobody else writes"
                 );
             }
             (Ground::Counted | Ground::Seen, _) => {}

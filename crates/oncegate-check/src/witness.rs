@@ -139,7 +139,7 @@ impl Trait {
             Self::Member(pointer) => body?.pointer(pointer).map(Value::to_string),
             Self::Body => {
                 let is_text = body.is_none() && !response.body.is_empty();
-                is_text.then(|| format!("{:?}", response.body))
+                is_text.then(|| response.body.escape_ascii().to_string())
             }
         }
     }
@@ -196,7 +196,7 @@ fn echoes(values: &[String], executions: &[(&Request, &Response)]) -> bool {
             .next()
             .unwrap_or_default();
         let brought = |(request, _): &(&Request, &Response)| brings(request, text.as_bytes());
-        !text.is_empty()
+        text.len() >= ECHO_BYTES_MIN
             && executions
                 .iter()
                 .enumerate()
@@ -290,6 +290,8 @@ fn collect_lists(value: &Value, pointer: &str, depth: usize, lists: &mut Vec<Cou
 
 /// How deep lists are looked for: pages wrap them once or twice.
 const LIST_DEPTH_MAX: usize = 3;
+/// Shorter values are found in keys by chance.
+const ECHO_BYTES_MIN: usize = 6;
 /// Most parts of an answer that are looked at.
 const LEAVES_MAX: usize = 256;
 /// Ends of names, without `_` and case, of members that are another one in each answer, executed or not.

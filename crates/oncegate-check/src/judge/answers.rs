@@ -15,10 +15,11 @@ impl Court<'_> {
             Holds
         } else {
             Unclear(format!(
-                "the answer to the form {:?} is none: {} with {} bytes",
+                "the form {:?} was answered {} with {} bytes; give one whose answer {}",
                 variant.name(),
                 response.status,
-                response.body.len()
+                response.body.len(),
+                promise(variant)
             ))
         }
     }
@@ -83,6 +84,21 @@ fn is_of_kind(response: &Response, variant: Variant) -> bool {
         Variant::Empty => response.body.is_empty(),
         Variant::Chunked => chunked(),
         Variant::Large => response.body.len() >= LARGE_BYTES_MIN,
+    }
+}
+
+/// The same in words.
+const fn promise(variant: Variant) -> &'static str {
+    match variant {
+        Variant::Plain | Variant::Slow => "is a success",
+        Variant::ClientError => "is a 4xx",
+        Variant::ServerError => "is a 5xx",
+        Variant::RateLimited => "is a 429",
+        Variant::Cookie => "sets a cookie",
+        Variant::Binary => "is not text",
+        Variant::Empty => "has no body",
+        Variant::Chunked => "comes in chunks",
+        Variant::Large => "has 64 KiB or more",
     }
 }
 

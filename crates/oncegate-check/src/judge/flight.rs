@@ -21,7 +21,7 @@ impl Court<'_> {
             return Holds;
         };
         // They overtook each other on the way.
-        if self.is_in_flight(told) && late.is_success() {
+        if !told.is_success() && late.is_success() {
             return Missed(format!("{label} arrived before {first}"));
         }
         Holds
@@ -154,7 +154,9 @@ impl Court<'_> {
             .filter(|response| self.is_in_flight(response))
             .peekable();
         if refused.peek().is_none() {
-            return Unclear("no request was refused as in flight".to_owned());
+            return Unclear(
+                "no duplicate was refused: they were held, or came too late".to_owned(),
+            );
         }
         match refused.find(|response| response.field("retry-after").is_none()) {
             Some(response) => Broken(format!("{} without Retry-After", response.status)),

@@ -276,12 +276,13 @@ struct Outcome {
 async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let (asked, defect) = (parts.headers.clone(), api.defect);
+    let early = callers::claim_early(&api, &parts);
     let mut answer = match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(body) => {
             parts.extensions.insert(Trailers(body.trailers().cloned()));
-            callers::answer(api, parts, body.to_bytes()).await
+            callers::answer(api, parts, body.to_bytes(), early).await
         }
-        Err(_) => callers::half(&api, &parts).await,
+        Err(_) => callers::half(&api),
     };
     words::finish(&mut answer, &asked, defect);
     answer

@@ -1,8 +1,7 @@
 //! An origin that is a process of its own, which can be killed and comes back: this test binary, told to serve.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -13,8 +12,9 @@ use oncegate_check::report::Verdict;
 use oncegate_check::wire::{Framing, Leave, Outcome, Peer, Request, exchange};
 use oncegate_check::{cases, run};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+use tokio::time::timeout;
 
 use crate::origin::journal::Journal;
 use crate::origin::{Defect, serve};
@@ -64,8 +64,7 @@ async fn a_killed_origin_is_another_process_that_knows_what_the_first_wrote() {
     }
     let origin = Restartable::start("None").await;
     let first = (origin.process(), origin.send("POST").await);
-    origin.run_script();
-    origin.is_up().await;
+    origin.run_script().await;
     let second = (origin.process(), origin.send("POST").await);
     assert_ne!(first.0, second.0, "the process");
     assert_ne!(first.1, second.1, "the payment");
@@ -87,30 +86,23 @@ impl Restartable {
     /// Starts the origin by the script that also restarts it.
     async fn start(defect: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(PROCESS), "").unwrap();
         let address = free_address();
         let path = folder.path().display();
         let program = std::env::current_exe().unwrap();
         let program = program.display();
         let script = format!(
-            "cd '{path}'; if [ -f process ]; then kill -9 $(cat process); fi; \
-             {TOLD}='{defect} {address} {path}' '{program}' --exact {ORIGIN} >log 2>&1 & echo $! >process",
+            "cd '{path}'; last=$(cat process); [ -z \"$last\" ] || kill -9 $last; \
+             {TOLD}='{defect} {address} {path}' '{program}' --exact {ORIGIN} >log 2>&1 & \
+             while [ \"$(cat process)\" = \"$last\" ]; do sleep 0.01; done",
         );
         let origin = Self {
             folder,
             address,
             script,
         };
-        origin.run_script();
-        origin.is_up().await;
+        origin.run_script().await;
         origin
-    }
-
-    async fn is_up(&self) {
-        let deadline = Instant::now() + UP_MAX;
-        while TcpStream::connect(self.address).await.is_err() {
-            assert!(Instant::now() < deadline, "the origin does not come up");
-            tokio::time::sleep(PAUSE).await;
-        }
     }
 
     /// The body of the answer.
@@ -134,9 +126,12 @@ impl Restartable {
         }
     }
 
-    fn run_script(&self) {
-        let status = Command::new("sh").args(["-c", &self.script]).status();
-        assert!(status.unwrap().success());
+    /// Ends when another process has the address.
+    async fn run_script(&self) {
+        let mut script = Command::new("sh");
+        script.args(["-c", &self.script]).kill_on_drop(true);
+        let status = timeout(UP_MAX, script.status()).await;
+        assert!(status.expect("the origin comes up").unwrap().success());
     }
 
     async fn check(&self, cases: &[&'static Case]) -> Vec<(&'static str, Verdict, String)> {
@@ -152,14 +147,15 @@ impl Restartable {
     }
 
     fn process(&self) -> String {
-        let id = std::fs::read_to_string(self.folder.path().join("process"));
-        id.unwrap().trim().to_owned()
+        std::fs::read_to_string(self.folder.path().join(PROCESS)).unwrap()
     }
 }
 
 impl Drop for Restartable {
     fn drop(&mut self) {
-        let killed = Command::new("kill").args(["-9", &self.process()]).status();
+        let killed = std::process::Command::new("kill")
+            .args(["-9", &self.process()])
+            .status();
         drop(killed);
     }
 }
@@ -171,10 +167,21 @@ async fn be_the_origin(told: &str) {
     };
     let named = |known: &&Defect| format!("{known:?}") == defect;
     let defect = *DEFECTS.iter().find(named).unwrap();
-    let journal = Journal::at(PathBuf::from(folder).join("journal"));
-    let serving = async { serve(bind(address).await, defect, Some(journal)).await };
+    let folder = PathBuf::from(folder);
+    let serving = async {
+        let listener = bind(address).await;
+        say_which_process(&folder);
+        serve(listener, defect, Some(Journal::at(folder.join("journal")))).await;
+    };
     // Whatever becomes of the test, its origin ends.
-    let _ended = tokio::time::timeout(LIFE_MAX, serving).await;
+    let _ended = timeout(LIFE_MAX, serving).await;
+}
+
+/// In one step: whoever reads it reads the whole number, and knows that the address is ours.
+fn say_which_process(folder: &Path) {
+    let written = folder.join("process.new");
+    std::fs::write(&written, std::process::id().to_string()).unwrap();
+    std::fs::rename(written, folder.join(PROCESS)).unwrap();
 }
 
 /// The address may still be held by the process that was killed.
@@ -200,6 +207,8 @@ fn free_address() -> SocketAddr {
     }
 }
 
+/// The file with the number of the process that is the origin.
+const PROCESS: &str = "process";
 /// What tells a process of this program to be the origin.
 const TOLD: &str = "ONCEGATE_CHECK_ORIGIN";
 /// The test that is the origin then.

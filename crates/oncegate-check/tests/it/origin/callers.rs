@@ -8,8 +8,29 @@ use axum::response::Response;
 
 use super::{Api, Defect, Id, Record, keys, principal, words};
 
+/// Claims a new key before the body is read, where that is the defect.
+pub(super) fn claim_early(api: &Api, parts: &Parts) -> Option<Id> {
+    let id = id(parts).filter(|_| api.defect == Defect::ClaimsBeforeBody)?;
+    let mut books = api.books.lock();
+    if books.records.contains_key(&id) {
+        return None;
+    }
+    let claimed = Record::claimed(Vec::new());
+    books.records.insert(id.clone(), claimed);
+    Some(id)
+}
+
 /// A caller that leaves cancels nothing, as the work is done in a task of its own.
-pub(super) async fn answer(api: Arc<Api>, parts: Parts, body: Bytes) -> Response {
+pub(super) async fn answer(
+    api: Arc<Api>,
+    parts: Parts,
+    body: Bytes,
+    early: Option<Id>,
+) -> Response {
+    if let Some(id) = early {
+        // It is claimed anew, with all that is known of it now.
+        api.books.lock().records.remove(&id);
+    }
     if api.defect == Defect::StopsWithCaller {
         return api.answer(&parts, body).await;
     }
@@ -24,15 +45,9 @@ pub(super) async fn answer(api: Arc<Api>, parts: Parts, body: Bytes) -> Response
 }
 
 /// The body has no end.
-pub(super) async fn half(api: &Api, parts: &Parts) -> Response {
+pub(super) fn half(api: &Api) -> Response {
     if api.defect == Defect::RunsHalf {
         drop(api.book(0));
-    }
-    if api.defect == Defect::ClaimsBeforeBody
-        && let Some(id) = id(parts)
-    {
-        let claimed = Record::claimed(Vec::new());
-        api.books.lock().records.insert(id, claimed);
     }
     words::HALF.answer(api.defect)
 }

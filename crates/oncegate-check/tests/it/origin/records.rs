@@ -75,7 +75,7 @@ impl Api {
     /// What a record says; without one, the key is claimed.
     fn judge(&self, id: &Id, fingerprint: &[u8]) -> Option<Response> {
         let mut books = self.books.lock();
-        if books.left.remove(id) {
+        if books.records.contains_key(id) && books.left.remove(id) {
             books.records.remove(id);
         }
         let is_foreign = |(scope, key): &Id| *key == id.1 && *scope != id.0;
