@@ -3,20 +3,16 @@
 use serde_json::Value;
 
 use super::description::{Description, InvalidDescription};
+use super::sample::size;
+use crate::policy::{KeyPolicy, Policy};
 
 /// An operation that documents a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Documented {
+pub struct DocumentedOperation {
     /// Method and path as the description has them: `POST /payments/{id}/capture`.
     pub name: String,
-    /// The name of the header that carries the key.
-    pub key_header: String,
-    /// Whether a request without a key is refused.
-    pub key_required: bool,
-    /// The longest key in bytes.
-    pub key_length_max: Option<usize>,
-    /// The form of keys, such as `uuid`.
-    pub key_format: Option<String>,
+    /// What is said of its keys.
+    pub policy: Policy,
     pub(super) method: String,
     pub(super) path: String,
 }
@@ -26,7 +22,7 @@ impl Description {
     ///
     /// # Errors
     /// If a reference leads nowhere.
-    pub fn operations(&self) -> Result<Vec<Documented>, InvalidDescription> {
+    pub fn operations(&self) -> Result<Vec<DocumentedOperation>, InvalidDescription> {
         let mut documented = Vec::new();
         for (path, item) in Self::members(&self.root, "paths") {
             let item = self.resolved(item)?;
@@ -69,24 +65,33 @@ impl Description {
         path: &str,
         method: &str,
         key: &Value,
-    ) -> Result<Documented, InvalidDescription> {
+    ) -> Result<DocumentedOperation, InvalidDescription> {
         let schema = self.resolved(key.get("schema").unwrap_or(&Value::Null))?;
         let method = method.to_ascii_uppercase();
-        Ok(Documented {
+        Ok(DocumentedOperation {
             name: format!("{method} {path}"),
-            key_header: text(key, "name").to_owned(),
-            key_required: key.get("required") == Some(&Value::Bool(true)),
-            key_length_max: schema
-                .get("maxLength")
-                .and_then(Value::as_u64)
-                .and_then(|length| usize::try_from(length).ok()),
-            key_format: schema
-                .get("format")
-                .and_then(Value::as_str)
-                .map(str::to_owned),
+            policy: policy(key, schema),
             method,
             path: path.to_owned(),
         })
+    }
+}
+
+fn policy(key: &Value, schema: &Value) -> Policy {
+    let required = key.get("required") == Some(&Value::Bool(true));
+    Policy {
+        key: Some(if required {
+            KeyPolicy::Required
+        } else {
+            KeyPolicy::Optional
+        }),
+        key_header: vec![text(key, "name").to_owned()],
+        key_length_max: size(schema, "maxLength"),
+        key_format: schema
+            .get("format")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        ..Policy::default()
     }
 }
 

@@ -33,7 +33,7 @@
 //! let operation = description.operation(&documented[0], &peer, &base, &account)?;
 //! assert_eq!(operation.plain().target, "/accounts/acc_1/payments");
 //! assert_eq!(operation.plain().body, br#"{"amount":100}"#);
-//! assert_eq!(operation.key_required, Some(true));
+//! assert_eq!(operation.requires_key(), Some(true));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -47,4 +47,4 @@ mod sample;
 mod text;
 
 pub use description::{Description, InvalidDescription};
-pub use documented::Documented;
+pub use documented::DocumentedOperation;

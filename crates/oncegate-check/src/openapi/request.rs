@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::description::{Description, InvalidDescription};
-use super::documented::{Documented, carries_key, text};
+use super::documented::{DocumentedOperation, carries_key, text};
 use crate::operation::{Form, Operation};
 use crate::wire::Peer;
 
@@ -17,7 +17,7 @@ impl Description {
     /// If a parameter or the body is required, and there is neither an example nor a schema from which one can be made.
     pub fn operation(
         &self,
-        documented: &Documented,
+        documented: &DocumentedOperation,
         peer: &Peer,
         base: &str,
         parameters: &BTreeMap<String, String>,
@@ -25,13 +25,13 @@ impl Description {
         let form = self.form(documented, base, parameters)?;
         let mut operation = Operation::new(peer.clone(), form);
         operation.name.clone_from(&documented.name);
-        operation.key_required = Some(documented.key_required);
+        operation.documented = Some(documented.policy.clone());
         Ok(operation)
     }
 
     fn form(
         &self,
-        documented: &Documented,
+        documented: &DocumentedOperation,
         base: &str,
         given: &BTreeMap<String, String>,
     ) -> Result<Form, InvalidDescription> {
@@ -65,7 +65,7 @@ impl Description {
         form: &mut Form,
         parameter: &Value,
         given: &BTreeMap<String, String>,
-        documented: &Documented,
+        documented: &DocumentedOperation,
     ) -> Result<(), InvalidDescription> {
         let (name, place) = (text(parameter, "name"), text(parameter, "in"));
         let required = place == "path" || parameter.get("required") == Some(&Value::Bool(true));
@@ -99,7 +99,7 @@ impl Description {
         &self,
         parameter: &Value,
         name: &str,
-        documented: &Documented,
+        documented: &DocumentedOperation,
     ) -> Result<Value, InvalidDescription> {
         let schema = parameter.get("schema");
         let example = self
@@ -125,7 +125,7 @@ impl Description {
         &self,
         form: &mut Form,
         body: &Value,
-        documented: &Documented,
+        documented: &DocumentedOperation,
     ) -> Result<(), InvalidDescription> {
         let content = || Self::members(body, "content");
         let of = |wanted: fn(&str) -> bool| content().find(|(kind, _)| wanted(kind));

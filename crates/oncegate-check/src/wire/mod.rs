@@ -10,7 +10,7 @@ mod request;
 mod response;
 mod tls;
 
-pub use exchange::{Exchange, Leave, Outcome, exchange};
+pub use exchange::{Connection, Exchange, Leave, Outcome, exchange};
 pub use peer::{Peer, PeerError};
 pub use request::{Framing, Request};
 pub use response::Response;

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use oncegate_check::openapi::{Description, Documented};
+use oncegate_check::openapi::{Description, DocumentedOperation};
 use oncegate_check::operation::{Form, Operation};
+use oncegate_check::policy::KeyPolicy;
 use oncegate_check::wire::Peer;
 use serde_json::{Value, json};
 
-fn operation(description: &Description, documented: &Documented) -> Operation {
+fn operation(description: &Description, documented: &DocumentedOperation) -> Operation {
     let (peer, base) = Peer::of("http://127.0.0.1:3000/v1").unwrap();
     description
         .operation(documented, &peer, &base, &BTreeMap::new())
@@ -232,11 +233,14 @@ components:
     let documented = description.operations().unwrap();
     let names: Vec<&str> = documented.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["POST /accounts/{account}/payments", "PATCH /form"]);
-    let key = &documented[0];
-    assert_eq!((key.key_required, key.key_length_max), (true, Some(40)));
-    assert_eq!(key.key_format.as_deref(), Some("uuid"));
-    assert_eq!(documented[1].key_header, "x-idempotency-key");
-    assert_eq!(operation(&description, key).key_required, Some(true));
+    let policy = &documented[0].policy;
+    assert_eq!(policy.key, Some(KeyPolicy::Required));
+    assert_eq!(policy.key_length_max, Some(40));
+    assert_eq!(policy.key_format.as_deref(), Some("uuid"));
+    assert_eq!(documented[1].policy.key, Some(KeyPolicy::Optional));
+    assert_eq!(documented[1].policy.key_header, ["x-idempotency-key"]);
+    let operation = operation(&description, &documented[0]);
+    assert_eq!(operation.documented.as_ref(), Some(policy));
 
     let field = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
     let payment = plain(&description, 0);

@@ -70,7 +70,7 @@ pub struct Arguments {
     #[arg(long = "operation", value_name = "NAME")]
     pub(super) operations: Vec<String>,
 
-    /// How the API words the pattern; without it, what the file says, or `oncegate`
+    /// How the API words the pattern; without it, what the file says, or `auto`
     #[arg(long, value_name = "PROFILE", value_parser = profiles())]
     pub(super) profile: Option<String>,
     /// Only these cases; can be repeated, or separated by commas

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use miette::NamedSource;
 use oncegate_check::case::Variant;
+use oncegate_check::dialect::Dialect;
 use oncegate_check::operation::{Count, Form, Operation, Probe};
 use oncegate_check::wire::Peer;
 use serde::Deserialize;
@@ -115,12 +116,9 @@ impl File {
         })
     }
 
-    fn profile(
-        &self,
-        name: &Spanned<String>,
-    ) -> Result<&'static oncegate_check::dialect::Dialect, ConfigError> {
-        plan::dialect(name.get_ref()).ok_or_else(|| {
-            let names = oncegate_check::dialect::Dialect::all().iter();
+    fn profile(&self, name: &Spanned<String>) -> Result<&'static Dialect, ConfigError> {
+        Dialect::named(name.get_ref()).ok_or_else(|| {
+            let names = Dialect::all().iter();
             let names: Vec<&str> = names.map(|dialect| dialect.name).collect();
             let help = format!("there are {}", names.join(", "));
             self.error(name, "there is no such profile", &help)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use oncegate_check::openapi::{Description, Documented};
+use oncegate_check::openapi::{Description, DocumentedOperation};
 use oncegate_check::operation::Operation;
 use oncegate_check::wire::Peer;
 
@@ -40,7 +40,7 @@ fn chosen(
     arguments: &Arguments,
     file: &Path,
     description: &Description,
-) -> Result<Vec<Documented>, Failed> {
+) -> Result<Vec<DocumentedOperation>, Failed> {
     let documented = description.operations();
     let documented = documented.map_err(|error| Failed::usage(error.to_string()))?;
     if documented.is_empty() {
@@ -57,7 +57,7 @@ fn chosen(
             )));
         }
     }
-    let asked = |one: &Documented| {
+    let asked = |one: &DocumentedOperation| {
         arguments.operations.is_empty() || arguments.operations.contains(&one.name)
     };
     Ok(documented.into_iter().filter(asked).collect())

@@ -3,7 +3,7 @@
 use oncegate_check::Limits;
 use oncegate_check::case::Case;
 use oncegate_check::cases;
-use oncegate_check::dialect::Dialect;
+use oncegate_check::dialect::{AUTO, Dialect};
 use oncegate_check::operation::{Operation, Probe};
 use oncegate_check::wire::{Peer, Trust};
 
@@ -33,7 +33,7 @@ pub(super) struct Source {
 /// The plan, if all of it can be done and may be done.
 pub(super) async fn plan(arguments: &Arguments, cases: Vec<&'static Case>) -> Result<Plan, Failed> {
     let source = source(arguments)?;
-    let given = arguments.profile.as_deref().and_then(dialect);
+    let given = arguments.profile.as_deref().and_then(Dialect::named);
     let mut operations = chosen(arguments, source.operations)?;
     for operation in &mut operations {
         complete(operation, arguments)?;
@@ -42,10 +42,7 @@ pub(super) async fn plan(arguments: &Arguments, cases: Vec<&'static Case>) -> Re
     Ok(Plan {
         operations,
         cases,
-        dialect: given
-            .or(source.profile)
-            .or_else(|| dialect(PROFILE_DEFAULT))
-            .unwrap_or(&oncegate_check::dialect::ONCEGATE),
+        dialect: given.or(source.profile).unwrap_or(&AUTO),
         limits: limits(arguments),
     })
 }
@@ -67,11 +64,6 @@ pub(super) fn cases(arguments: &Arguments) -> Result<Vec<&'static Case>, Failed>
         return Err(Failed::usage("no case is left"));
     }
     Ok(chosen)
-}
-
-/// The dialect of that name.
-pub(super) fn dialect(name: &str) -> Option<&'static Dialect> {
-    Dialect::all().iter().find(|dialect| dialect.name == name)
 }
 
 fn source(arguments: &Arguments) -> Result<Source, Failed> {
@@ -191,6 +183,3 @@ fn limits(arguments: &Arguments) -> Limits {
         ..defaults
     }
 }
-
-/// Whose words are expected where nobody said.
-const PROFILE_DEFAULT: &str = "oncegate";
