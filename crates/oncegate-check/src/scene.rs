@@ -67,7 +67,7 @@ struct Play<'a> {
     quiet_at: Instant,
     /// Whether the server was killed: what breaks then is no answer, and is tried again.
     restarted: bool,
-    started: Vec<JoinHandle<Exchange>>,
+    started: Vec<(Variant, JoinHandle<Exchange>)>,
     scene: Scene,
 }
 
@@ -102,7 +102,7 @@ impl Play<'_> {
         match step {
             Step::Send(send) => {
                 let exchange = self.send(send).await?;
-                self.keep(exchange);
+                self.keep(send.variant, exchange);
             }
             Step::Burst(send) => self.burst(send).await?,
             Step::Start(send) => self.start(send).await?,
@@ -133,8 +133,8 @@ impl Play<'_> {
         }
         for connection in opened {
             let call = self.call(send)?;
-            self.started
-                .push(tokio::spawn(call.over(connection, || ())));
+            let exchange = tokio::spawn(call.over(connection, || ()));
+            self.started.push((send.variant, exchange));
         }
         self.join().await;
         Ok(())
@@ -144,14 +144,15 @@ impl Play<'_> {
     async fn start(&mut self, send: &Send) -> Result<(), String> {
         let call = self.call(send)?;
         let (sent, is_sent) = oneshot::channel();
-        self.started.push(tokio::spawn(async move {
+        let exchange = tokio::spawn(async move {
             let connection = Connection::open(&call.peer).await;
             // Nobody may wait for it any more.
             let say = move || {
                 let _unheard = sent.send(());
             };
             call.over(connection, say).await
-        }));
+        });
+        self.started.push((send.variant, exchange));
         // An error says that there was no connection: the exchange tells it.
         if is_sent.await.is_ok() {
             sleep(self.stage.running_for(send.variant)).await;
@@ -182,18 +183,18 @@ impl Play<'_> {
     }
 
     async fn join(&mut self) {
-        for started in std::mem::take(&mut self.started) {
+        for (variant, started) in std::mem::take(&mut self.started) {
             if let Ok(exchange) = started.await {
-                self.keep(exchange);
+                self.keep(variant, exchange);
             }
         }
     }
 
     /// What nobody heard of may run on for a while.
-    fn keep(&mut self, exchange: Exchange) {
+    fn keep(&mut self, variant: Variant, exchange: Exchange) {
         if exchange.response().is_none() {
-            let longest = self.stage.slow_for.unwrap_or(self.stage.usual_for);
-            self.quiet_at = Instant::now() + longest * 2 + LEFT_PATIENCE;
+            let patience = self.stage.whole_of(variant) * 2 + LEFT_PATIENCE;
+            self.quiet_at = self.quiet_at.max(Instant::now() + patience);
         }
         self.scene.exchanges.push(exchange);
     }
@@ -207,7 +208,7 @@ impl Play<'_> {
             let is_broken = self.restarted && exchange.response().is_none();
             let goes_on = is_broken || self.is_in_flight(&exchange);
             if !goes_on || Instant::now() > deadline {
-                self.keep(exchange);
+                self.keep(send.variant, exchange);
                 return Ok(());
             }
             sleep(pause).await;
@@ -276,7 +277,12 @@ impl Play<'_> {
 impl Stage<'_> {
     /// After this time a request is at work, and not yet at its end.
     fn running_for(&self, variant: Variant) -> Duration {
-        let whole = match variant {
+        self.whole_of(variant) / 4
+    }
+
+    /// How long a request of this form takes.
+    fn whole_of(&self, variant: Variant) -> Duration {
+        match variant {
             Variant::Slow => self.slow_for.unwrap_or(self.usual_for),
             Variant::Plain
             | Variant::ClientError
@@ -287,8 +293,7 @@ impl Stage<'_> {
             | Variant::Empty
             | Variant::Chunked
             | Variant::Large => self.usual_for,
-        };
-        whole / 4
+        }
     }
 }
 
