@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 step = @echo "== $(1)"
 
-.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge deb container clean
+.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge check-soak deb container clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60); stops at what it finds
 
 fuzz-merge: ## keep what fuzzing found of new code in the corpora
 	@fuzz/run --merge
+
+check-soak: ## the verdicts of `oncegate check` on a busy machine, RUNS (50) times in a row
+	@.ci/check-soak
 
 deb: ## a Debian package, in target/debian, installed into a throw-away copy of this machine (root)
 	@packaging/debian/build
