@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 step = @echo "== $(1)"
 
-.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge field-check deb container clean
+.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge field-check deb container clean check-soak
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ fuzz-merge: ## keep what fuzzing found of new code in the corpora
 field-check: ## every host of the field does what its page says, with a new key each time (installs packages)
 	$(call step,field-check)
 	@field/run --hosts -- field/host-check {url} {options}
+
+check-soak: ## the verdicts of `oncegate check` on a busy machine, RUNS (50) times in a row
+	@.ci/check-soak
 
 deb: ## a Debian package, in target/debian, installed into a throw-away copy of this machine (root)
 	@packaging/debian/build

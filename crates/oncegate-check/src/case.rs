@@ -39,6 +39,8 @@ pub enum Severity {
 pub enum Need {
     /// The credentials of a second principal.
     SecondPrincipal,
+    /// Header lines that say who the principal is.
+    Credential,
     /// A body that can be changed and stays valid.
     Body,
     /// A JSON object as the body.
@@ -51,6 +53,59 @@ pub enum Need {
     KeyRequired,
     /// The operation takes requests without a key.
     KeyOptional,
+    /// The dialect says something about it.
+    Promise(Promise),
+    /// The API's own documents say something about it.
+    Documented(Documented),
+}
+
+/// What one dialect promises and another leaves open. Money has no dialect: these are about how it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Promise {
+    /// Keys are structured-field strings: quotes and parameters are no part of them.
+    StructuredKeys,
+    /// Keys up to a length are taken.
+    KeyLength,
+    /// A refusal for this reason has a status of its own.
+    Status(Refusal),
+    /// Refusals are RFC 9457 problem documents.
+    Problems,
+    /// Each answer says in `Idempotency-Status` what became of the request, and refusals say `executed` and `next`.
+    Advice,
+    /// Answers repeat the key.
+    Echo,
+    /// JSON documents are compared by what they mean.
+    JsonByValue,
+    /// Whether the key of such a failure is kept.
+    Fate(Failure),
+}
+
+/// What the documents of an API may say about its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Documented {
+    /// That requests without a key are taken.
+    KeyOptional,
+    /// How long a key may be.
+    KeyLength,
+    /// The status of a mismatch.
+    Mismatch,
+    /// The status of a duplicate in flight.
+    InFlight,
+    /// Whether a server error is kept.
+    ServerError,
+}
+
+/// A way in which the operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Failure {
+    /// The credentials are none: 401 or 403.
+    Unauthorized,
+    /// The request is refused for what it says: any other 4xx but 429.
+    Client,
+    /// There were too many: 429.
+    RateLimited,
+    /// The server failed: 5xx.
+    Server,
 }
 
 /// Another form of the operation under test, which its owner has to tell us.
@@ -89,8 +144,12 @@ pub enum Step {
     Start(Send),
     /// The end of what was started is awaited.
     Join,
-    /// The request again and again, until its answer is not that the first is still in flight.
+    /// The request again and again, until its answer is not that the first is still in flight; the last answer counts.
     Settle(Send),
+    /// So long that a clock that counts in seconds has moved on.
+    Pause,
+    /// So long that nothing whose caller left is still running.
+    Quiet,
     /// The server is killed and started again.
     Chaos,
 }
@@ -123,8 +182,10 @@ pub enum Key {
     Bare,
     /// In quotes, with a parameter behind it.
     WithParameter,
-    /// In other case.
-    OtherCase,
+    /// Small letters that are no UUID.
+    Letters,
+    /// The same letters as capitals: another key.
+    Capitals,
     /// Another key.
     Another,
     /// None at all.
@@ -143,7 +204,9 @@ pub enum Key {
     Control,
     /// With a byte that is not ASCII.
     NotAscii,
-    /// Longer than the dialect permits; the end differs for each variant of the number.
+    /// Just as long as is permitted.
+    Longest,
+    /// Longer than is permitted; the end differs for each variant of the number.
     TooLong(u8),
 }
 
@@ -154,6 +217,8 @@ pub enum Who {
     First,
     /// Another one.
     Second,
+    /// Nobody: without the lines that say who it is.
+    Nobody,
 }
 
 /// What differs from the operation as it was given.
@@ -163,8 +228,10 @@ pub enum Change {
     None,
     /// Another body, as valid.
     Body,
-    /// The last byte of a body of two mebibytes, the rest blank space.
-    LargeBody(u8),
+    /// Two mebibytes of blanks before the body.
+    Padded,
+    /// Two mebibytes of blanks before another body.
+    PaddedBody,
     /// The same JSON, members in another order, blanks between them.
     Reordered,
     /// The same body in chunks.
@@ -177,6 +244,8 @@ pub enum Change {
     Spelling,
     /// Another method.
     Method(&'static str),
+    /// A `GET` of the document that publishes the policy.
+    Discovery,
 }
 
 /// What must hold after the steps. Labels name requests.
@@ -184,6 +253,18 @@ pub enum Change {
 pub enum Expect {
     /// It did what was asked: 2xx. Without this nothing else of the case can be told.
     Succeeds(&'static str),
+    /// Its answer is what that form promises. Without this nothing else of the case can be told.
+    Kind(&'static str, Variant),
+    /// It was sent while the other was running. If not, the case is tried again.
+    During(&'static str, &'static str),
+    /// Its caller heard no answer. If it did, the case is tried again.
+    Unheard(&'static str),
+    /// It was refused for this reason. If it was held instead, nothing else of the case can be told.
+    WasRefused(&'static str, Refusal),
+    /// It gets the outcome: a success, where the key's first request may have run before.
+    Heard(&'static str),
+    /// It gets the outcome, or is told that nobody knows it.
+    Told(&'static str),
     /// All requests of the case together had just so many effects.
     Effects(u32),
     /// They had at most so many.
@@ -204,6 +285,8 @@ pub enum Expect {
     RefusedOrSame(&'static str, &'static str),
     /// It got no answer that is the other's.
     NotTheAnswerOf(&'static str, &'static str),
+    /// Its body is not the body of the other.
+    Unlike(&'static str, &'static str),
     /// It was answered while the first request was still running, or waited for it and got its answer.
     InFlight(&'static str, &'static str),
     /// If it was refused as in flight, it says when to come back.
@@ -212,8 +295,33 @@ pub enum Expect {
     Problem(&'static str),
     /// Its answer has no line of that name.
     Without(&'static str, &'static str),
+    /// The second answer repeats no line that was for the connection of the first alone.
+    NoHopByHop(&'static str, &'static str),
+    /// The second answer, a second later or more, does not have the `Date` of the first.
+    FreshDate(&'static str, &'static str),
     /// It was not answered with a server error.
     NoServerError(&'static str),
+    /// It failed in this way. Without this nothing else of the case can be told.
+    Fails(&'static str, Failure),
+    /// It did what was asked, as it must.
+    Accepted(&'static str),
+    /// It is not told that the first is in flight.
+    NotInFlight(&'static str),
+    /// The key of the first, which failed so, is kept or free, as the dialect says: the other, under the same key,
+    /// shows it.
+    Fate(&'static str, &'static str, Failure),
+    /// The same, as the API documents it.
+    DocumentedFate(&'static str, &'static str),
+    /// It is refused for this reason, with the status that the API documents.
+    AsDocumented(&'static str, Refusal),
+    /// Its answer repeats the key as it was sent.
+    Echoed(&'static str),
+    /// `Idempotency-Status` says so.
+    Status(&'static str, &'static str),
+    /// The refusal says whether something ran, and what to do next.
+    Advice(&'static str, Advice),
+    /// It is a valid document of the policy, and speaks of the operation.
+    Discovery(&'static str),
 }
 
 /// A part of an answer.
@@ -223,14 +331,16 @@ pub enum Part {
     Status,
     /// The body's bytes.
     Body,
-    /// What describes the body and the result: `Content-Type`, `Location`, `ETag` and their like.
+    /// About as many bytes: a tenth more or less. For two executions, whose ids differ in length.
+    Length,
+    /// What describes the body: `Content-Type`, `ETag` and their like.
     Fields,
     /// `Location` alone.
     Location,
 }
 
 /// Why an API refuses a request with a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
     /// The same key came with another request.
     Mismatch,
@@ -240,6 +350,15 @@ pub enum Refusal {
     Missing,
     /// The key is none.
     Malformed,
+}
+
+/// What a refusal tells a program: the members `executed` and `next`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// Whether the operation ran.
+    pub executed: &'static str,
+    /// What to do now.
+    pub next: &'static str,
 }
 
 impl Severity {
@@ -275,6 +394,13 @@ impl Send {
     #[must_use]
     pub const fn key(mut self, key: Key) -> Self {
         self.key = key;
+        self
+    }
+
+    /// By nobody: without the lines that say who it is.
+    #[must_use]
+    pub const fn by_nobody(mut self) -> Self {
+        self.who = Who::Nobody;
         self
     }
 

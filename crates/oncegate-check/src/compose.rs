@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::case::{Change, Key, Send, Who};
 use crate::dialect::Dialect;
 use crate::operation::{Form, Operation};
+use crate::policy::DISCOVERY_PATH;
 use crate::wire::{Framing, Request};
 
 /// The two keys of one run of a case.
@@ -27,11 +28,38 @@ impl Keys {
 
     /// What stands for the logical operation in placeholders.
     fn operation(&self, key: Key) -> &str {
-        if key == Key::Another {
-            &self.another
-        } else {
-            &self.first
+        match key {
+            Key::Another | Key::Capitals | Key::TooLong(1..) => &self.another,
+            Key::Plain
+            | Key::Quoted
+            | Key::Bare
+            | Key::WithParameter
+            | Key::Letters
+            | Key::Absent
+            | Key::InTrailer
+            | Key::Empty
+            | Key::OnTwoLines
+            | Key::List
+            | Key::Unbalanced
+            | Key::Control
+            | Key::NotAscii
+            | Key::Longest
+            | Key::TooLong(0) => &self.first,
         }
+    }
+}
+
+/// A `GET` by the principal of the operation, without what belongs to a body.
+pub(crate) fn get(operation: &Operation, target: &str) -> Request {
+    let mut fields = vec![host(operation)];
+    let plain = operation.plain().fields.iter();
+    fields.extend(plain.filter(|(name, _)| !is_of_body(name)).cloned());
+    Request {
+        method: "GET".to_owned(),
+        target: target.to_owned(),
+        fields,
+        body: Vec::new(),
+        framing: Framing::Length,
     }
 }
 
@@ -44,30 +72,35 @@ pub(crate) fn compose(
 ) -> Option<Request> {
     let form = operation.forms.get(&send.variant)?;
     let mut request = plain(operation, form, keys.operation(send.key));
-    if send.who == Who::Second {
-        replace_fields(&mut request.fields, operation.second.as_deref()?);
+    match send.who {
+        Who::First => {}
+        Who::Second => replace_fields(&mut request.fields, operation.second.as_deref()?),
+        Who::Nobody => request
+            .fields
+            .retain(|(name, _)| !operation.is_credential(name)),
     }
-    change(&mut request, operation, send.change);
-    write_key(&mut request, dialect, keys, send.key);
+    let logical = keys.operation(send.key);
+    change(&mut request, operation, send.change, logical);
+    let key = KeyLine::new(operation, dialect, keys, send.key);
+    key.write(&mut request);
     Some(request)
 }
 
 fn plain(operation: &Operation, form: &Form, logical: &str) -> Request {
-    let mut fields = vec![(
-        "Host".to_owned(),
-        operation.peer.authority().as_bytes().to_vec(),
-    )];
+    let mut fields = vec![host(operation)];
     fields.extend(form.fields.iter().cloned());
     Request {
         method: form.method.clone(),
         target: filled(&form.target, logical),
         fields,
-        body: match std::str::from_utf8(&form.body) {
-            Ok(text) => filled(text, logical).into_bytes(),
-            Err(_) => form.body.clone(),
-        },
+        body: filled_body(&form.body, logical),
         framing: Framing::Length,
     }
+}
+
+fn host(operation: &Operation) -> (String, Vec<u8>) {
+    let authority = operation.peer.authority().as_bytes().to_vec();
+    ("Host".to_owned(), authority)
 }
 
 /// Each logical operation has values of its own, and the same at each attempt.
@@ -80,6 +113,13 @@ fn filled(text: &str, logical: &str) -> String {
         .replace("{{n}}", &number.to_string())
 }
 
+fn filled_body(body: &[u8], logical: &str) -> Vec<u8> {
+    match std::str::from_utf8(body) {
+        Ok(text) => filled(text, logical).into_bytes(),
+        Err(_) => body.to_vec(),
+    }
+}
+
 fn replace_fields(fields: &mut Vec<(String, Vec<u8>)>, others: &[(String, Vec<u8>)]) {
     fields.retain(|(name, _)| {
         !others
@@ -89,21 +129,17 @@ fn replace_fields(fields: &mut Vec<(String, Vec<u8>)>, others: &[(String, Vec<u8
     fields.extend(others.iter().cloned());
 }
 
-fn change(request: &mut Request, operation: &Operation, change: Change) {
+fn change(request: &mut Request, operation: &Operation, change: Change, logical: &str) {
     match change {
         Change::None => {}
         Change::Body => {
-            request.body = operation
-                .other_body
-                .clone()
-                .unwrap_or_else(|| altered(&request.body));
+            request.body = match &operation.other_body {
+                Some(other) => filled_body(other, logical),
+                None => altered(&request.body),
+            };
         }
-        Change::LargeBody(last) => {
-            request.body.resize(LARGE_BODY_BYTES, b' ');
-            request
-                .body
-                .extend(std::iter::repeat_n(b'\n', usize::from(last)));
-        }
+        Change::Padded => request.body = padded(&request.body),
+        Change::PaddedBody => request.body = padded(&altered(&request.body)),
         Change::Reordered => request.body = reordered(&request.body),
         Change::Chunked => {
             request.framing = Framing::Chunked {
@@ -120,8 +156,31 @@ fn change(request: &mut Request, operation: &Operation, change: Change) {
         }
         Change::Path => request.target = with_path(&request.target, |path| format!("{path}/other")),
         Change::Spelling => request.target = with_path(&request.target, respelled),
-        Change::Method(method) => method.clone_into(&mut request.method),
+        Change::Method(method) => {
+            method.clone_into(&mut request.method);
+            if matches!(method, "GET" | "HEAD") {
+                without_body(request);
+            }
+        }
+        Change::Discovery => *request = get(operation, DISCOVERY_PATH),
     }
+}
+
+/// What only reads has no body, nor lines that describe one.
+fn without_body(request: &mut Request) {
+    request.body.clear();
+    request.fields.retain(|(name, _)| !is_of_body(name));
+}
+
+fn is_of_body(name: &str) -> bool {
+    name.to_ascii_lowercase().starts_with("content-")
+}
+
+/// Blank space that means nothing to JSON before what does: readers that stop early see blanks alone.
+fn padded(body: &[u8]) -> Vec<u8> {
+    let mut padded = vec![b' '; PADDING_BYTES];
+    padded.extend_from_slice(body);
+    padded
 }
 
 fn with_path(target: &str, change: impl Fn(&str) -> String) -> String {
@@ -203,59 +262,93 @@ fn written<'a>(members: impl Iterator<Item = (&'a String, &'a Box<RawValue>)>) -
     format!("{{ {} }}", members.join(" ,\n")).into_bytes()
 }
 
-fn write_key(request: &mut Request, dialect: &Dialect, keys: &Keys, key: Key) {
-    let plain = keys.first.as_str();
-    let value = match key {
-        Key::Plain => written_key(dialect, plain).into_bytes(),
-        Key::Another => written_key(dialect, &keys.another).into_bytes(),
-        Key::OtherCase => written_key(dialect, &plain.to_ascii_uppercase()).into_bytes(),
-        Key::Quoted => format!("\"{plain}\"").into_bytes(),
-        Key::Bare => plain.as_bytes().to_vec(),
-        Key::WithParameter => format!("\"{plain}\";attempt=2").into_bytes(),
-        Key::Empty => Vec::new(),
-        Key::List => format!("\"{plain}\", \"{}\"", keys.another).into_bytes(),
-        Key::Unbalanced => format!("\"{plain}").into_bytes(),
-        Key::Control => [plain.as_bytes(), b"\x01x"].concat(),
-        Key::NotAscii => [plain.as_bytes(), b"\xc3\xa9"].concat(),
-        Key::TooLong(end) => {
-            let padding = "k".repeat(dialect.key_length_max.saturating_sub(plain.len()));
-            written_key(dialect, &format!("{plain}{padding}-{end}")).into_bytes()
+/// The line of the key, as a step wants it.
+struct KeyLine<'a> {
+    header: &'a str,
+    is_quoted: bool,
+    length_max: usize,
+    keys: &'a Keys,
+    key: Key,
+}
+
+impl<'a> KeyLine<'a> {
+    fn new(operation: &'a Operation, dialect: &Dialect, keys: &'a Keys, key: Key) -> Self {
+        Self {
+            header: operation.key_header(dialect),
+            is_quoted: dialect.keys_are_quoted,
+            length_max: operation.key_length_max(dialect),
+            keys,
+            key,
         }
-        Key::OnTwoLines => {
-            let value = written_key(dialect, plain).into_bytes();
-            request
-                .fields
-                .push((dialect.key_header.to_owned(), value.clone()));
-            value
-        }
-        Key::InTrailer => {
-            let trailer = (
-                dialect.key_header.to_owned(),
-                written_key(dialect, plain).into_bytes(),
-            );
-            request
-                .fields
-                .push(("Trailer".to_owned(), dialect.key_header.into()));
+    }
+
+    fn write(&self, request: &mut Request) {
+        let Some(value) = self.value() else {
+            return;
+        };
+        let line = (self.header.to_owned(), value);
+        if self.key == Key::InTrailer {
+            let announced = ("Trailer".to_owned(), self.header.into());
+            request.fields.push(announced);
             request.framing = Framing::Chunked {
-                trailers: vec![trailer],
+                trailers: vec![line],
             };
             return;
         }
-        Key::Absent => return,
-    };
-    request.fields.push((dialect.key_header.to_owned(), value));
-}
+        if self.key == Key::OnTwoLines {
+            request.fields.push(line.clone());
+        }
+        request.fields.push(line);
+    }
 
-fn written_key(dialect: &Dialect, key: &str) -> String {
-    if dialect.keys_are_quoted {
-        format!("\"{key}\"")
-    } else {
-        key.to_owned()
+    fn value(&self) -> Option<Vec<u8>> {
+        let plain = self.keys.first.as_str();
+        let value = match self.key {
+            Key::Absent => return None,
+            Key::Plain | Key::OnTwoLines | Key::InTrailer => self.written(plain),
+            Key::Another => self.written(&self.keys.another),
+            Key::Letters => self.written(&letters(plain)),
+            Key::Capitals => self.written(&letters(plain).to_ascii_uppercase()),
+            Key::Longest => self.written(&padded_key(plain, self.length_max)),
+            Key::TooLong(end) => {
+                self.written(&format!("{}-{end}", padded_key(plain, self.length_max)))
+            }
+            Key::Quoted => format!("\"{plain}\""),
+            Key::Bare => plain.to_owned(),
+            Key::WithParameter => format!("\"{plain}\";attempt=2"),
+            Key::Empty => String::new(),
+            Key::List => format!("\"{plain}\", \"{}\"", self.keys.another),
+            Key::Unbalanced => format!("\"{plain}"),
+            Key::Control => format!("{plain}\x01x"),
+            Key::NotAscii => format!("{plain}\u{e9}"),
+        };
+        Some(value.into_bytes())
+    }
+
+    fn written(&self, key: &str) -> String {
+        if self.is_quoted {
+            format!("\"{key}\"")
+        } else {
+            key.to_owned()
+        }
     }
 }
 
+/// The key of a case as letters that nobody takes for a UUID, which may be written in either case.
+fn letters(plain: &str) -> String {
+    format!("key-{}", plain.replace('-', ""))
+}
+
+/// A key of just that length.
+fn padded_key(plain: &str, length: usize) -> String {
+    let padding = "k".repeat(length.saturating_sub(plain.len()));
+    let mut key = format!("{plain}{padding}");
+    key.truncate(length);
+    key
+}
+
 /// More than proxies keep in memory.
-const LARGE_BODY_BYTES: usize = 2 * 1024 * 1024;
+const PADDING_BYTES: usize = 2 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -1,42 +1,90 @@
 //! What follows from what happened. Pure: a scene in, a verdict out.
 //!
 //! A case fails if one expectation is broken, cannot be told if one is unclear, and passes if all hold.
+//! If what was to meet did not meet, it says so, and the case can be tried again.
 
-use crate::case::{Case, Expect, Part, Refusal};
+mod answers;
+mod counting;
+mod failures;
+mod flight;
+mod words;
+
+use crate::case::{Case, Expect, Part, Promise, Refusal};
 use crate::report::Verdict;
 use crate::scene::{Scene, Stage};
 use crate::wire::{Exchange, Outcome, Response};
+
+/// What a case comes to.
+#[derive(Clone, Debug)]
+pub(crate) struct Ruling {
+    pub(crate) verdict: Verdict,
+    pub(crate) because: String,
+    pub(crate) ground: Ground,
+}
+
+/// What a ruling rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// What was sent and what came.
+    Seen,
+    /// A counter alone, which others may have moved.
+    Counted,
+    /// Nothing: what was to meet did not meet.
+    Missed,
+}
 
 /// What one expectation comes to.
 enum Judgement {
     Holds,
     Broken(String),
+    /// Broken, by a counter alone.
+    Counted(String),
     Unclear(String),
+    /// What was to meet did not meet.
+    Missed(String),
 }
 
-use Judgement::{Broken, Holds, Unclear};
+use Judgement::{Broken, Counted, Holds, Missed, Unclear};
 
 /// The verdict, and why.
-pub(crate) fn judge(stage: &Stage<'_>, case: &Case, scene: &Scene) -> (Verdict, String) {
+pub(crate) fn judge(stage: &Stage<'_>, case: &Case, scene: &Scene) -> Ruling {
+    let ruling = |verdict, because, ground| Ruling {
+        verdict,
+        because,
+        ground,
+    };
     if let Some(obstacle) = &scene.obstacle {
-        return (Verdict::CannotTell, obstacle.clone());
+        return ruling(Verdict::CannotTell, obstacle.clone(), Ground::Seen);
     }
     let court = Court { stage, scene };
-    let mut unclear = None;
+    let (mut counted, mut unclear) = (None, None);
     for expect in case.expect {
         match court.judge(expect) {
             Holds => {}
-            Broken(because) => return (Verdict::Fail, because),
+            Broken(because) => return ruling(Verdict::Fail, because, Ground::Seen),
+            Missed(because) => return ruling(Verdict::CannotTell, because, Ground::Missed),
             // What a case rests on is unclear: nothing else can be told.
-            Unclear(because) if matches!(expect, Expect::Succeeds(_)) => {
-                return (Verdict::CannotTell, because);
+            Unclear(because) if expect.is_ground() => {
+                return ruling(Verdict::CannotTell, because, Ground::Seen);
             }
+            Counted(because) => counted = counted.or(Some(because)),
             Unclear(because) => unclear = unclear.or(Some(because)),
         }
     }
-    match unclear {
-        Some(because) => (Verdict::CannotTell, because),
-        None => (Verdict::Pass, case.title.to_owned()),
+    match (counted, unclear) {
+        (Some(because), _) => ruling(Verdict::Fail, because, Ground::Counted),
+        (None, Some(because)) => ruling(Verdict::CannotTell, because, Ground::Seen),
+        (None, None) => ruling(Verdict::Pass, case.title.to_owned(), Ground::Seen),
+    }
+}
+
+impl Expect {
+    /// Whether nothing else of a case can be told where this is unclear.
+    const fn is_ground(&self) -> bool {
+        matches!(
+            self,
+            Self::Succeeds(_) | Self::Fails(..) | Self::Kind(..) | Self::WasRefused(..)
+        )
     }
 }
 
@@ -49,6 +97,12 @@ impl Court<'_> {
     fn judge(&self, expect: &Expect) -> Judgement {
         match *expect {
             Expect::Succeeds(label) => self.succeeds(label),
+            Expect::Kind(label, variant) => self.kind(label, variant),
+            Expect::During(label, first) => self.during(label, first),
+            Expect::Unheard(label) => self.unheard(label),
+            Expect::WasRefused(label, refusal) => self.was_refused(label, refusal),
+            Expect::Heard(label) => self.heard(label),
+            Expect::Told(label) => self.told(label),
             Expect::Effects(count) => self.effects(count, count),
             Expect::EffectsAtMost(count) => self.effects(0, count),
             Expect::Same(first, again, part) => self.same(first, again, part),
@@ -59,11 +113,24 @@ impl Court<'_> {
             Expect::Refused(label, refusal) => self.refused(label, refusal),
             Expect::RefusedOrSame(label, first) => self.refused_or_same(label, first),
             Expect::NotTheAnswerOf(label, other) => self.not_the_answer_of(label, other),
+            Expect::Unlike(label, other) => self.unlike(label, other),
             Expect::InFlight(label, first) => self.in_flight(label, first),
             Expect::RetryAfter(label) => self.retry_after(label),
             Expect::Problem(label) => self.problem(label),
             Expect::Without(label, name) => self.without(label, name),
+            Expect::NoHopByHop(first, again) => self.no_hop_by_hop(first, again),
+            Expect::FreshDate(first, again) => self.fresh_date(first, again),
             Expect::NoServerError(label) => self.no_server_error(label),
+            Expect::Fails(label, failure) => self.fails(label, failure),
+            Expect::Accepted(label) => self.accepted(label),
+            Expect::NotInFlight(label) => self.not_in_flight(label),
+            Expect::Fate(first, other, failure) => self.fate(first, other, failure),
+            Expect::DocumentedFate(first, other) => self.documented_fate(first, other),
+            Expect::AsDocumented(label, refusal) => self.as_documented(label, refusal),
+            Expect::Echoed(label) => self.echoed(label),
+            Expect::Status(label, token) => self.status(label, token),
+            Expect::Advice(label, advice) => self.advice(label, advice),
+            Expect::Discovery(label) => self.discovery(label),
         }
     }
 
@@ -102,56 +169,6 @@ impl Court<'_> {
         }
     }
 
-    /// The counter decides where there is one; answers that tell two executions apart can convict without it.
-    fn effects(&self, least: u32, most: u32) -> Judgement {
-        let executions = self.executions();
-        if let Some(seen) = executions
-            && seen > usize::try_from(most).unwrap_or(usize::MAX)
-        {
-            return Broken(format!(
-                "the answers are of {seen} executions, where {most} may be"
-            ));
-        }
-        match self.scene.effects {
-            Some(effects) if effects > i64::from(most) => {
-                return Broken(format!("it ran {effects} times, where {most} may be"));
-            }
-            Some(effects) if effects < i64::from(least) => {
-                return Broken(format!("it ran {effects} times, where {least} have to be"));
-            }
-            Some(_) => return Holds,
-            None => {}
-        }
-        let heard_all = self
-            .scene
-            .exchanges
-            .iter()
-            .all(|exchange| exchange.response().is_some());
-        match executions {
-            Some(_) if !heard_all => Unclear(
-                "a request without an answer may have run, and nothing counts executions"
-                    .to_owned(),
-            ),
-            Some(seen) if seen < usize::try_from(least).unwrap_or(usize::MAX) => Broken(format!(
-                "the answers are of {seen} executions, where {least} have to be"
-            )),
-            Some(_) => Holds,
-            None => Unclear("two executions look alike, and nothing counts them".to_owned()),
-        }
-    }
-
-    /// How many executions the successes come from.
-    fn executions(&self) -> Option<usize> {
-        let successes = self.scene.exchanges.iter().filter_map(Exchange::response);
-        let mut identities: Vec<String> = successes
-            .filter(|response| response.is_success())
-            .map(|response| self.stage.witness.identity(response))
-            .collect::<Option<_>>()?;
-        identities.sort_unstable();
-        identities.dedup();
-        (!self.stage.witness.traits.is_empty()).then_some(identities.len())
-    }
-
     fn pair(&self, one: &str, two: &str) -> Result<(&Response, &Response), Judgement> {
         Ok((self.response(one)?, self.response(two)?))
     }
@@ -170,9 +187,19 @@ impl Court<'_> {
                 first.body.len(),
                 again.body.len()
             )),
+            Part::Length if first.body.len().abs_diff(again.body.len()) > first.body.len() / 10 => {
+                Broken(format!(
+                    "one answer has {} bytes, the other {}",
+                    first.body.len(),
+                    again.body.len()
+                ))
+            }
+            Part::Location if first.field("location").is_none() => {
+                Unclear("the first answer has no Location".to_owned())
+            }
             Part::Fields => fields_differ(first, again, DESCRIBING),
             Part::Location => fields_differ(first, again, &["location"]),
-            Part::Status | Part::Body => Holds,
+            Part::Status | Part::Body | Part::Length => Holds,
         }
     }
 
@@ -191,23 +218,6 @@ impl Court<'_> {
             1 => Holds,
             different => Broken(format!("{different} different answers to {count} of them")),
         }
-    }
-
-    fn others_in_flight(&self, label: &str) -> Judgement {
-        let expected = self.stage.dialect.statuses(Refusal::InFlight);
-        for exchange in self.all(label) {
-            match &exchange.outcome {
-                Outcome::Answered(response)
-                    if response.is_success() || expected.contains(&response.status) => {}
-                Outcome::Answered(response) => {
-                    return Broken(format!("a duplicate was answered {}", response.status));
-                }
-                Outcome::Left | Outcome::Broken(_) | Outcome::Unreachable(_) => {
-                    return Broken("a duplicate got no answer".to_owned());
-                }
-            }
-        }
-        Holds
     }
 
     fn marked(&self, label: &str, expected: bool) -> Judgement {
@@ -229,34 +239,17 @@ impl Court<'_> {
 
     fn refused(&self, label: &str, refusal: Refusal) -> Judgement {
         let expected = self.stage.dialect.statuses(refusal);
+        if expected.is_empty() {
+            return Unclear(self.stage.dialect.open(Promise::Status(refusal)));
+        }
         match self.response(label) {
             Ok(response) if expected.contains(&response.status) => Holds,
             Ok(response) => Broken(format!(
-                "answered {}, where {} says so",
+                "{label}: answered {}, where {} says so",
                 response.status,
                 list(expected)
             )),
             Err(judgement) => judgement,
-        }
-    }
-
-    fn refused_or_same(&self, label: &str, first: &str) -> Judgement {
-        let (first, response) = match self.pair(first, label) {
-            Ok(pair) => pair,
-            Err(judgement) => return judgement,
-        };
-        if !response.is_success() {
-            return Holds;
-        }
-        let identity = |response| self.stage.witness.identity(response);
-        match (identity(first), identity(response)) {
-            (Some(first), Some(other)) if first == other => Holds,
-            (Some(_), _) => Broken(format!(
-                "it ran again, and was answered {}",
-                response.status
-            )),
-            (None, _) if first.body == response.body => Holds,
-            (None, _) => Unclear("two executions look alike".to_owned()),
         }
     }
 
@@ -265,66 +258,19 @@ impl Court<'_> {
             Ok(pair) => pair,
             Err(judgement) => return judgement,
         };
-        if !response.is_success() {
+        if !response.is_success() || !other.is_success() {
             return Holds;
         }
-        match (
-            self.stage.witness.identity(other),
-            self.stage.witness.identity(response),
-        ) {
-            (Some(other), Some(own)) if other == own => {
-                Broken("it was given the answer of the other request".to_owned())
-            }
-            (Some(_), Some(_)) => Holds,
-            (None, _) | (_, None) => Unclear("two executions look alike".to_owned()),
-        }
-    }
-
-    fn in_flight(&self, label: &str, first: &str) -> Judgement {
-        let (Some(duplicate), Some(original)) = (self.all(label).next(), self.all(first).next())
-        else {
-            return Unclear("it was not sent".to_owned());
-        };
-        let response = match self.response(label) {
-            Ok(response) => response,
-            Err(judgement) => return judgement,
-        };
-        if self
-            .stage
-            .dialect
-            .statuses(Refusal::InFlight)
-            .contains(&response.status)
-        {
-            return Holds;
-        }
-        if duplicate.ended >= original.ended {
-            return self.refused_or_same(label, first);
-        }
-        Broken(format!(
-            "answered {} while the first request was still running",
-            response.status
-        ))
-    }
-
-    fn retry_after(&self, label: &str) -> Judgement {
-        let in_flight = self.stage.dialect.statuses(Refusal::InFlight);
-        let mut refused = self
-            .all(label)
-            .filter_map(Exchange::response)
-            .filter(|response| in_flight.contains(&response.status))
-            .peekable();
-        if refused.peek().is_none() {
-            return Unclear("no request was refused as in flight".to_owned());
-        }
-        match refused.find(|response| response.field("retry-after").is_none()) {
-            Some(response) => Broken(format!("{} without Retry-After", response.status)),
-            None => Holds,
+        match self.is_same_execution(other, response) {
+            Some(true) => Broken("it was given the answer of the other request".to_owned()),
+            Some(false) => Holds,
+            None => Unclear(ALIKE.to_owned()),
         }
     }
 
     fn problem(&self, label: &str) -> Judgement {
-        if !self.stage.dialect.problems {
-            return Unclear("this dialect has another form of error".to_owned());
+        if !self.stage.dialect.promises(Promise::Problems) {
+            return Unclear(self.stage.dialect.open(Promise::Problems));
         }
         match self.response(label) {
             Ok(response) if response.is_success() => Unclear("it was not refused".to_owned()),
@@ -387,10 +333,19 @@ fn is_problem(response: &Response) -> Judgement {
     }
 }
 
+/// Whether an answer says that nobody knows the outcome, in our words: by the name of that problem, as each dialect spells it.
+pub(crate) fn says_unknown(response: &Response) -> bool {
+    let body = String::from_utf8_lossy(&response.body).to_ascii_lowercase();
+    !response.is_success() && (body.contains("outcome-unknown") || body.contains("outcome_unknown"))
+}
+
 fn list(statuses: &[u16]) -> String {
     let statuses: Vec<String> = statuses.iter().map(u16::to_string).collect();
     statuses.join(" or ")
 }
+
+/// Why two answers do not show whether something ran twice, and what would.
+const ALIKE: &str = "two executions look alike; an API whose answers have an id, or a counter (--effects), would show it";
 
 /// Lines that say what an answer is, so that a replay has them as the first answer did.
 const DESCRIBING: &[&str] = &[
@@ -398,7 +353,6 @@ const DESCRIBING: &[&str] = &[
     "content-encoding",
     "content-language",
     "content-disposition",
-    "location",
     "etag",
     "last-modified",
     "link",

@@ -13,13 +13,22 @@
 pub mod case;
 pub mod cases;
 mod compose;
+mod count;
 pub mod dialect;
 mod judge;
+mod learn;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod operation;
+pub mod policy;
+mod prepare;
 pub mod report;
+pub mod rules;
 mod run;
 mod scene;
+mod trial;
 pub mod wire;
 pub mod witness;
 
+pub use count::InvalidCount;
 pub use run::{Limits, Progress, Trouble, run};

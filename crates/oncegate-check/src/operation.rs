@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::case::{Need, Variant};
+use crate::case::{Documented, Need, Variant};
+use crate::dialect::Dialect;
+use crate::policy::{KeyPolicy, Policy};
 use crate::wire::Peer;
 
 /// An operation of an API.
@@ -20,8 +22,10 @@ pub struct Operation {
     pub other_body: Option<Vec<u8>>,
     /// What is counted to see effects.
     pub probe: Option<Probe>,
-    /// Whether a key is required, if that is documented.
+    /// Whether a key is required, if its owner says so. Else it is what is documented.
     pub key_required: Option<bool>,
+    /// What the API documents about its keys. A run adds what its discovery document says.
+    pub documented: Option<Policy>,
     /// What restarts the server: a program and its arguments.
     pub chaos: Option<Vec<String>>,
 }
@@ -81,8 +85,38 @@ impl Operation {
             other_body: None,
             probe: None,
             key_required: None,
+            documented: None,
             chaos: None,
         }
+    }
+
+    /// The header that carries the key: as documented, else as the dialect has it.
+    #[must_use]
+    pub fn key_header<'a>(&'a self, dialect: &Dialect) -> &'a str {
+        let documented = self.documented.as_ref();
+        let named = documented.and_then(|policy| policy.key_header.first());
+        named.map_or(dialect.key_header, String::as_str)
+    }
+
+    /// Longest key in bytes: as documented, else as the dialect has it.
+    #[must_use]
+    pub fn key_length_max(&self, dialect: &Dialect) -> usize {
+        let documented = self.documented.as_ref();
+        let longest = documented.and_then(|policy| policy.key_length_max);
+        longest.unwrap_or(dialect.key_length_max)
+    }
+
+    /// Whether a key is required, if anybody says.
+    #[must_use]
+    pub fn requires_key(&self) -> Option<bool> {
+        let documented = self.documented.as_ref().and_then(|policy| policy.key);
+        let required = documented.map(|key| key == KeyPolicy::Required);
+        self.key_required.or(required)
+    }
+
+    fn documents(&self, what: Documented) -> bool {
+        let documented = self.documented.as_ref();
+        documented.is_some_and(|policy| policy.says(what))
     }
 
     /// What of a case's needs is not known, as an advice to whoever runs the check.
@@ -93,6 +127,13 @@ impl Operation {
             Need::SecondPrincipal => (
                 self.second.is_some(),
                 "give the credentials of a second principal".to_owned(),
+            ),
+            Need::Credential => (
+                plain
+                    .fields
+                    .iter()
+                    .any(|(name, _)| self.is_credential(name)),
+                "the operation is given without credentials".to_owned(),
             ),
             Need::Body => (
                 self.other_body.is_some() || !plain.body.is_empty(),
@@ -111,15 +152,63 @@ impl Operation {
                 "give a command that restarts the server".to_owned(),
             ),
             Need::KeyRequired => (
-                self.key_required != Some(false),
-                "the operation takes requests without a key".to_owned(),
+                self.requires_key() == Some(true),
+                match self.requires_key() {
+                    None => "say that a key is required, if it is".to_owned(),
+                    Some(_) => "the operation takes requests without a key".to_owned(),
+                },
             ),
             Need::KeyOptional => (
-                self.key_required != Some(true),
+                self.requires_key() != Some(true),
                 "the operation requires a key".to_owned(),
             ),
+            Need::Documented(what) => (self.documents(what), what.advice().to_owned()),
+            // That is the dialect's to say.
+            Need::Promise(_) => return None,
         };
         (!known).then_some(advice)
+    }
+
+    /// Whether a header line of that name says who the principal is: the usual ones, and what the second principal has.
+    #[must_use]
+    pub fn is_credential(&self, name: &str) -> bool {
+        let second = self.second.iter().flatten().map(|(name, _)| name.as_str());
+        CREDENTIALS
+            .iter()
+            .copied()
+            .chain(second)
+            .any(|credential| credential.eq_ignore_ascii_case(name))
+    }
+}
+
+impl Documented {
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::KeyOptional => "no document says that requests without a key are taken",
+            Self::KeyLength => "no document says how long a key may be",
+            Self::Mismatch => "no document says how a mismatch is answered",
+            Self::InFlight => "no document says how a duplicate in flight is answered",
+            Self::ServerError => "no document says whether a server error is kept",
+        }
+    }
+}
+
+impl Need {
+    /// What is needed, in a word or two.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::SecondPrincipal => "a second principal".to_owned(),
+            Self::Body => "a body".to_owned(),
+            Self::JsonObject => "a JSON object".to_owned(),
+            Self::Variant(variant) => format!("the form {}", variant.name()),
+            Self::Chaos => "a restart".to_owned(),
+            Self::KeyRequired => "a required key".to_owned(),
+            Self::KeyOptional => "an optional key".to_owned(),
+            Self::Credential => "credentials".to_owned(),
+            Self::Documented(_) => "a document about it".to_owned(),
+            Self::Promise(promise) => format!("a dialect that promises {}", promise.subject()),
+        }
     }
 }
 
@@ -130,6 +219,20 @@ impl Form {
 }
 
 impl Variant {
+    /// All, the plain one first.
+    pub const ALL: [Self; 10] = [
+        Self::Plain,
+        Self::Slow,
+        Self::ClientError,
+        Self::ServerError,
+        Self::RateLimited,
+        Self::Cookie,
+        Self::Binary,
+        Self::Empty,
+        Self::Chunked,
+        Self::Large,
+    ];
+
     /// Its name in configurations and reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -147,3 +250,6 @@ impl Variant {
         }
     }
 }
+
+/// Header lines by which APIs usually tell principals apart.
+const CREDENTIALS: &[&str] = &["authorization", "cookie", "x-api-key", "api-key"];

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::case::Key;
-use crate::case::{Case, Need, Send, Severity, Step, Variant};
+use crate::case::{Case, Need};
 use crate::dialect::Dialect;
-use crate::judge::judge;
-use crate::operation::{Operation, Probe};
+use crate::judge::{Ground, Ruling, judge};
+use crate::learn::learn;
+use crate::operation::Operation;
+use crate::prepare::prepare;
 use crate::report::{Finding, Report, Verdict};
-use crate::scene::{Scene, Stage, document, play};
-use crate::wire::{Outcome, Response};
-use crate::witness::{Witness, growing_list, traits};
+use crate::scene::{Scene, Stage};
+use crate::trial::{Trial, control, try_case};
+use crate::witness::Witness;
 
 /// What a run may take.
 #[derive(Clone, Debug)]
@@ -52,6 +52,8 @@ pub enum Progress<'a> {
     Began(&'static Case, usize, usize),
     /// It ended.
     Ended(&'a Finding),
+    /// The counter that a verdict rested on turned out to be wrong: this is the verdict without it.
+    Revised(&'a Finding),
 }
 
 /// Why there is nothing to report.
@@ -80,35 +82,40 @@ pub async fn run(
     mut progress: impl FnMut(Progress<'_>),
 ) -> Result<Report, Trouble> {
     let began = Instant::now();
+    let (learned, asked) = learn(operation, dialect, limits).await;
     let mut stage = Stage {
-        operation,
+        operation: &learned,
         dialect,
         limits,
         witness: Witness {
             counter: operation.probe.clone(),
-            traits: Vec::new(),
+            ..Witness::default()
         },
+        usual_for: Duration::ZERO,
         slow_for: None,
     };
-    let mut requests = prepare(&mut stage).await?;
-    let mut findings = Vec::with_capacity(cases.len());
-    for (done, case) in cases.iter().enumerate() {
+    let mut requests = asked + prepare(&mut stage, cases).await?;
+    let mut trials: Vec<Trial> = Vec::with_capacity(cases.len());
+    for (done, case) in cases.iter().copied().enumerate() {
         progress(Progress::Began(case, done, cases.len()));
-        let finding = match obstacle(&stage, case, requests, began.elapsed()) {
-            Some(because) => Finding {
-                case,
-                verdict: Verdict::CannotTell,
-                because,
-                exchanges: Vec::new(),
-            },
-            None => {
-                let scene = play(&stage, case).await;
-                requests += scene.requests;
-                found(&stage, case, scene)
-            }
+        let mut trial = match obstacle(&stage, case, requests, began.elapsed()) {
+            Some(because) => not_tried(case, because),
+            None => try_case(&mut stage, case).await,
         };
-        progress(Progress::Ended(&finding));
-        findings.push(finding);
+        requests += trial.requests;
+        if let Some(last) = trials.last_mut() {
+            follow(&mut last.scene, trial.before);
+        }
+        tell(&mut trial, |finding| progress(Progress::Ended(finding)));
+        trials.push(trial);
+    }
+    if trials.iter().any(|trial| trial.scene.effects().is_some()) {
+        requests += control(&mut stage, Duration::ZERO).await;
+    }
+    for trial in &mut trials {
+        if revise(&stage, trial) {
+            tell(trial, |finding| progress(Progress::Revised(finding)));
+        }
     }
     Ok(Report {
         operation: operation.name.clone(),
@@ -116,7 +123,7 @@ pub async fn run(
         witness: stage.witness.describe(),
         requests,
         took: began.elapsed(),
-        findings,
+        findings: trials.into_iter().map(Trial::finding).collect(),
     })
 }
 
@@ -129,98 +136,76 @@ fn obstacle(stage: &Stage<'_>, case: &Case, requests: usize, elapsed: Duration) 
     if elapsed >= limits.run_timeout {
         return Some(format!("the run has taken its {:?}", limits.run_timeout));
     }
-    let needs = case.needs.iter().copied();
-    let mut lacks = needs.filter_map(|need: Need| stage.operation.lacks(need));
-    lacks.next()
+    let lacks = |need: Need| {
+        let of_dialect = stage.dialect.lacks(need);
+        of_dialect.or_else(|| stage.operation.lacks(need))
+    };
+    case.needs.iter().copied().find_map(lacks)
 }
 
-fn found(stage: &Stage<'_>, case: &'static Case, scene: Scene) -> Finding {
-    let (verdict, because) = judge(stage, case, &scene);
-    Finding {
+fn not_tried(case: &'static Case, because: String) -> Trial {
+    Trial {
         case,
-        verdict,
-        because,
-        exchanges: scene.exchanges,
+        scene: Scene::default(),
+        ruling: Ruling {
+            verdict: Verdict::CannotTell,
+            because,
+            ground: Ground::Seen,
+        },
+        before: None,
+        requests: 0,
     }
 }
 
-/// Two executions under two keys: does it work, and how do two executions differ?
-async fn prepare(stage: &mut Stage<'_>) -> Result<usize, Trouble> {
-    let target = path(stage.operation);
-    let looks_for_counter = stage.witness.counter.is_none();
-    let mut documents: Vec<Option<Value>> = Vec::new();
-    let mut answers = Vec::new();
-    for _ in 0..2 {
-        if looks_for_counter {
-            documents.push(document(stage, &target).await);
-        }
-        answers.push(succeeds(stage, &BASELINE).await?);
-    }
-    if looks_for_counter {
-        documents.push(document(stage, &target).await);
-        stage.witness.counter = counter(&documents, target);
-    }
-    stage.witness.traits = traits(&answers[0], &answers[1]);
-    if stage.operation.forms.contains_key(&Variant::Slow) {
-        let began = Instant::now();
-        succeeds(stage, &SLOW_BASELINE).await?;
-        stage.slow_for = Some(began.elapsed());
-    }
-    Ok(documents.len() + answers.len() + 1)
-}
-
-fn counter(documents: &[Option<Value>], target: String) -> Option<Probe> {
-    let [Some(before), Some(between), Some(after)] = documents else {
-        return None;
-    };
-    growing_list(before, between, after).map(|count| Probe { target, count })
-}
-
-async fn succeeds(stage: &Stage<'_>, case: &Case) -> Result<Response, Trouble> {
-    let name = stage.operation.name.clone();
-    let without_counter = Stage {
-        witness: Witness::default(),
-        ..*stage
-    };
-    let scene = play(&without_counter, case).await;
-    match scene
-        .exchanges
-        .into_iter()
-        .next()
-        .map(|exchange| exchange.outcome)
+/// Between two cases nothing of ours runs: if the counter moved there, others write, or an effect came late.
+fn follow(last: &mut Scene, before: Option<i64>) {
+    if let (Some(after), Some(before)) = (last.after, before)
+        && after != before
     {
-        Some(Outcome::Answered(response)) if response.is_success() => Ok(response),
-        Some(Outcome::Answered(response)) => {
-            let body: String = String::from_utf8_lossy(&response.body)
-                .chars()
-                .take(200)
-                .collect();
-            Err(Trouble::Refused(name, response.status, body))
-        }
-        Some(Outcome::Unreachable(problem)) => Err(Trouble::Unreachable(name, problem)),
-        Some(Outcome::Broken(problem)) => Err(Trouble::Broken(name, problem)),
-        Some(Outcome::Left) | None => Err(Trouble::Broken(name, "nothing was sent".to_owned())),
+        last.doubt = Some(format!(
+            "the counter moved by {} after the case: others write, or effects come late",
+            before - after
+        ));
     }
 }
 
-fn path(operation: &Operation) -> String {
-    let target = &operation.plain().target;
-    target.split('?').next().unwrap_or_default().to_owned()
+/// Judges anew what rested on a counter that is not believed any more. Says whether the verdict is another one.
+fn revise(stage: &Stage<'_>, trial: &mut Trial) -> bool {
+    let Trial {
+        case,
+        scene,
+        ruling,
+        ..
+    } = trial;
+    let counted = scene.before.is_some() && scene.after.is_some();
+    scene.doubt = scene.doubt.take().or_else(|| stage.witness.doubt.clone());
+    if !counted || scene.doubt.is_none() || ruling.verdict == Verdict::CannotTell {
+        return false;
+    }
+    let before = ruling.verdict;
+    *ruling = judge(stage, case, scene);
+    ruling.verdict != before
 }
 
-const BASELINE: Case = baseline(&[Step::Send(Send::new("baseline").key(Key::Plain))]);
-const SLOW_BASELINE: Case = baseline(&[Step::Send(Send::new("baseline").variant(Variant::Slow))]);
+/// Shows a finding without a copy of its exchanges, which may be large.
+fn tell(trial: &mut Trial, progress: impl FnOnce(&Finding)) {
+    let finding = Finding {
+        case: trial.case,
+        verdict: trial.ruling.verdict,
+        because: trial.ruling.because.clone(),
+        exchanges: std::mem::take(&mut trial.scene.exchanges),
+    };
+    progress(&finding);
+    trial.scene.exchanges = finding.exchanges;
+}
 
-const fn baseline(steps: &'static [Step]) -> Case {
-    Case {
-        id: "baseline",
-        title: "The operation works as it was given",
-        rules: &[],
-        severity: Severity::Money,
-        needs: &[],
-        steps,
-        expect: &[],
-        why: "",
-        fix: "",
+impl Trial {
+    fn finding(self) -> Finding {
+        Finding {
+            case: self.case,
+            verdict: self.ruling.verdict,
+            because: self.ruling.because,
+            exchanges: self.scene.exchanges,
+        }
     }
 }

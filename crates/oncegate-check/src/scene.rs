@@ -1,17 +1,20 @@
 //! Takes an operation through the steps of one case, and keeps what happened.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use crate::case::{Case, Refusal, Send, Step};
-use crate::compose::{Keys, compose};
+use crate::case::{Refusal, Send, Step, Variant};
+use crate::compose::{Keys, compose, get};
 use crate::dialect::Dialect;
+use crate::judge::says_unknown;
 use crate::operation::{Operation, Probe};
 use crate::run::Limits;
-use crate::wire::{Exchange, Framing, Leave, Outcome, Request, exchange};
+use crate::wire::{Connection, Exchange, Leave, Outcome, Peer, Request, exchange};
 use crate::witness::{Witness, counted};
 
 /// What all cases of a run share.
@@ -21,56 +24,76 @@ pub(crate) struct Stage<'a> {
     pub(crate) dialect: &'a Dialect,
     pub(crate) limits: &'a Limits,
     pub(crate) witness: Witness,
+    /// How long the operation took at most.
+    pub(crate) usual_for: Duration,
     /// How long the slow form took, if there is one.
     pub(crate) slow_for: Option<Duration>,
 }
 
 /// What happened in one case.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Scene {
     /// In the order of sending.
     pub(crate) exchanges: Vec<Exchange>,
-    /// How far the counter moved, if there is one.
-    pub(crate) effects: Option<i64>,
+    /// The counter before the first step.
+    pub(crate) before: Option<i64>,
+    /// The counter after the last step.
+    pub(crate) after: Option<i64>,
+    /// Why what was counted is not believed.
+    pub(crate) doubt: Option<String>,
     /// Why the steps could not be taken.
     pub(crate) obstacle: Option<String>,
     /// How many requests it took, the counter's included.
     pub(crate) requests: usize,
+    /// How long it took.
+    pub(crate) took: Duration,
+}
+
+impl Scene {
+    /// How far the counter moved, if there is one that is believed.
+    pub(crate) fn effects(&self) -> Option<i64> {
+        if self.doubt.is_some() {
+            return None;
+        }
+        Some(self.after? - self.before?)
+    }
 }
 
 struct Play<'a> {
     stage: &'a Stage<'a>,
     keys: Keys,
     began: Instant,
-    started: Vec<JoinHandle<Exchange>>,
+    /// When nothing that was left alone can still be running.
+    quiet_at: Instant,
+    /// Whether the server was killed: what breaks then is no answer, and is tried again.
+    restarted: bool,
+    started: Vec<(Variant, JoinHandle<Exchange>)>,
     scene: Scene,
 }
 
 /// Takes the steps of a case.
-pub(crate) async fn play(stage: &Stage<'_>, case: &Case) -> Scene {
+pub(crate) async fn play(stage: &Stage<'_>, steps: &[Step]) -> Scene {
+    let now = Instant::now();
     let mut play = Play {
         stage,
         keys: Keys::new(),
-        began: Instant::now(),
+        began: now,
+        quiet_at: now,
+        restarted: false,
         started: Vec::new(),
-        scene: Scene {
-            exchanges: Vec::new(),
-            effects: None,
-            obstacle: None,
-            requests: 0,
-        },
+        scene: Scene::default(),
     };
-    let before = play.count().await;
-    for step in case.steps {
+    play.scene.before = play.count().await;
+    for step in steps {
         if let Err(obstacle) = play.take(step).await {
             play.scene.obstacle = Some(obstacle);
             break;
         }
     }
     play.join().await;
-    let after = play.settled_count().await;
-    play.scene.effects = before.zip(after).map(|(before, after)| after - before);
+    play.scene.after = play.settled_count().await;
     play.scene.exchanges.sort_by_key(|exchange| exchange.began);
+    play.scene.took = play.began.elapsed();
     play.scene
 }
 
@@ -79,89 +102,125 @@ impl Play<'_> {
         match step {
             Step::Send(send) => {
                 let exchange = self.send(send).await?;
-                self.scene.exchanges.push(exchange);
+                self.keep(send.variant, exchange);
             }
-            Step::Burst(send) => {
-                for _ in 0..self.stage.limits.burst {
-                    let exchange = self.spawn(send)?;
-                    self.started.push(exchange);
-                }
-                self.join().await;
-            }
-            Step::Start(send) => {
-                let exchange = self.spawn(send)?;
-                self.started.push(exchange);
-                sleep(self.stage.slow_for.unwrap_or_default() / 4).await;
-            }
+            Step::Burst(send) => self.burst(send).await?,
+            Step::Start(send) => self.start(send).await?,
             Step::Join => self.join().await,
             Step::Settle(send) => self.settle(send).await?,
+            Step::Pause => sleep(SECOND_AND_MORE).await,
+            Step::Quiet => sleep_until(self.quiet_at).await,
             Step::Chaos => self.restart().await?,
         }
         Ok(())
     }
 
-    fn request(&self, send: &Send) -> Result<Request, String> {
+    async fn send(&mut self, send: &Send) -> Result<Exchange, String> {
+        let call = self.call(send)?;
+        Ok(call.alone().await)
+    }
+
+    /// All connections first, then all requests: they arrive as close together as can be.
+    async fn burst(&mut self, send: &Send) -> Result<(), String> {
+        let connections = (0..self.stage.limits.burst).map(|_| {
+            let peer = self.stage.operation.peer.clone();
+            tokio::spawn(async move { Connection::open(&peer).await })
+        });
+        let connections: Vec<_> = connections.collect();
+        let mut opened = Vec::with_capacity(connections.len());
+        for connection in connections {
+            opened.push(connection.await.map_err(|error| error.to_string())?);
+        }
+        for connection in opened {
+            let call = self.call(send)?;
+            let exchange = tokio::spawn(call.over(connection, || ()));
+            self.started.push((send.variant, exchange));
+        }
+        self.join().await;
+        Ok(())
+    }
+
+    /// Returns when the request should be at work: it is sent, and some of its time has passed.
+    async fn start(&mut self, send: &Send) -> Result<(), String> {
+        let call = self.call(send)?;
+        let (sent, is_sent) = oneshot::channel();
+        let exchange = tokio::spawn(async move {
+            let connection = Connection::open(&call.peer).await;
+            // Nobody may wait for it any more.
+            let say = move || {
+                let _unheard = sent.send(());
+            };
+            call.over(connection, say).await
+        });
+        self.started.push((send.variant, exchange));
+        // An error says that there was no connection: the exchange tells it.
+        if is_sent.await.is_ok() {
+            sleep(self.stage.running_for(send.variant)).await;
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, send: &Send) -> Result<Call, String> {
         let Stage {
             operation, dialect, ..
         } = self.stage;
-        compose(operation, dialect, &self.keys, send)
-            .ok_or_else(|| format!("the operation has no form {:?}", send.variant.name()))
-    }
-
-    async fn send(&mut self, send: &Send) -> Result<Exchange, String> {
-        let request = self.request(send)?;
+        let request = compose(operation, dialect, &self.keys, send)
+            .ok_or_else(|| format!("the operation has no form {:?}", send.variant.name()))?;
         self.scene.requests += 1;
-        Ok(self.converse(send, request).await)
-    }
-
-    fn spawn(&mut self, send: &Send) -> Result<JoinHandle<Exchange>, String> {
-        let request = self.request(send)?;
-        self.scene.requests += 1;
-        Ok(tokio::spawn(self.converse(send, request)))
-    }
-
-    fn converse(&self, send: &Send, request: Request) -> impl Future<Output = Exchange> + use<> {
-        let peer = self.stage.operation.peer.clone();
-        let limit = self.stage.limits.answer_timeout;
-        let (label, leave, zero) = (send.label, send.leave, self.began);
-        async move {
-            let began = zero.elapsed();
-            let outcome = exchange(&peer, &request, leave, limit).await;
-            Exchange {
-                label,
-                request,
-                outcome,
-                began,
-                ended: zero.elapsed(),
-            }
-        }
+        let limit = if send.leave == Leave::WhileRunning {
+            self.stage.running_for(send.variant)
+        } else {
+            self.stage.limits.answer_timeout
+        };
+        Ok(Call {
+            label: send.label,
+            request,
+            leave: send.leave,
+            limit,
+            peer: operation.peer.clone(),
+            zero: self.began,
+        })
     }
 
     async fn join(&mut self) {
-        for started in self.started.drain(..) {
+        for (variant, started) in std::mem::take(&mut self.started) {
             if let Ok(exchange) = started.await {
-                self.scene.exchanges.push(exchange);
+                self.keep(variant, exchange);
             }
         }
     }
 
-    /// Asks again while it is told that the first is in flight; the last answer is kept, and the first refusal.
+    /// What nobody heard of may run on for a while.
+    fn keep(&mut self, variant: Variant, exchange: Exchange) {
+        if exchange.response().is_none() {
+            let patience = self.stage.whole_of(variant) * 2 + LEFT_PATIENCE;
+            self.quiet_at = self.quiet_at.max(Instant::now() + patience);
+        }
+        self.scene.exchanges.push(exchange);
+    }
+
+    /// Asks again while it is told that the first is in flight; the last answer is kept.
     async fn settle(&mut self, send: &Send) -> Result<(), String> {
         let deadline = Instant::now() + self.stage.limits.settle_timeout;
+        let mut pause = SETTLE_PAUSE_MIN;
         loop {
             let exchange = self.send(send).await?;
-            let in_flight = exchange.response().is_some_and(|response| {
-                self.stage
-                    .dialect
-                    .statuses(Refusal::InFlight)
-                    .contains(&response.status)
-            });
-            if !in_flight || Instant::now() > deadline {
-                self.scene.exchanges.push(exchange);
+            let is_broken = self.restarted && exchange.response().is_none();
+            let goes_on = is_broken || self.is_in_flight(&exchange);
+            if !goes_on || Instant::now() > deadline {
+                self.keep(send.variant, exchange);
                 return Ok(());
             }
-            sleep(SETTLE_PAUSE).await;
+            sleep(pause).await;
+            pause = (pause * 2).min(SETTLE_PAUSE_MAX);
         }
+    }
+
+    fn is_in_flight(&self, exchange: &Exchange) -> bool {
+        let in_flight = self.stage.dialect.statuses(Refusal::InFlight);
+        exchange
+            .response()
+            .is_some_and(|response| in_flight.contains(&response.status) && !says_unknown(response))
     }
 
     async fn restart(&mut self) -> Result<(), String> {
@@ -170,15 +229,32 @@ impl Play<'_> {
         };
         let status = tokio::process::Command::new(program)
             .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .kill_on_drop(true)
             .status();
-        match tokio::time::timeout(self.stage.limits.chaos_timeout, status).await {
-            Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(format!(
-                "the command that restarts the server failed: {status}"
-            )),
-            Ok(Err(error)) => Err(format!("the command that restarts the server: {error}")),
-            Err(_) => Err("the command that restarts the server did not end".to_owned()),
+        let deadline = Instant::now() + self.stage.limits.chaos_timeout;
+        match timeout_at(deadline, status).await {
+            Ok(Ok(status)) if status.success() => {}
+            Ok(Ok(status)) => {
+                return Err(format!(
+                    "the command that restarts the server failed: {status}"
+                ));
+            }
+            Ok(Err(error)) => {
+                return Err(format!("the command that restarts the server: {error}"));
+            }
+            Err(_) => return Err("the command that restarts the server did not end".to_owned()),
+        }
+        self.restarted = true;
+        timeout_at(deadline, self.is_back())
+            .await
+            .map_err(|_| "the server did not come back after its restart".to_owned())
+    }
+
+    async fn is_back(&self) {
+        while Connection::open(&self.stage.operation.peer).await.is_err() {
+            sleep(BACK_PAUSE).await;
         }
     }
 
@@ -188,17 +264,82 @@ impl Play<'_> {
         count(self.stage, probe).await
     }
 
-    /// The count once nothing that was left alone can still be running.
+    /// The count once nothing that was left alone can still be running, and the counter has had time to see it.
     async fn settled_count(&mut self) -> Option<i64> {
-        let left = self
-            .scene
-            .exchanges
-            .iter()
-            .any(|exchange| exchange.response().is_none());
-        if left {
-            sleep(self.stage.slow_for.unwrap_or_default() * 2 + LEFT_PATIENCE).await;
-        }
+        let Witness { counter, lag, .. } = &self.stage.witness;
+        counter.as_ref()?;
+        sleep_until(self.quiet_at).await;
+        sleep(*lag * 2).await;
         self.count().await
+    }
+}
+
+impl Stage<'_> {
+    /// After this time a request is at work, and not yet at its end.
+    fn running_for(&self, variant: Variant) -> Duration {
+        self.whole_of(variant) / 4
+    }
+
+    /// How long a request of this form takes.
+    fn whole_of(&self, variant: Variant) -> Duration {
+        match variant {
+            Variant::Slow => self.slow_for.unwrap_or(self.usual_for),
+            Variant::Plain
+            | Variant::ClientError
+            | Variant::ServerError
+            | Variant::RateLimited
+            | Variant::Cookie
+            | Variant::Binary
+            | Variant::Empty
+            | Variant::Chunked
+            | Variant::Large => self.usual_for,
+        }
+    }
+}
+
+/// One request that is to be sent.
+struct Call {
+    label: &'static str,
+    request: Request,
+    leave: Leave,
+    limit: Duration,
+    peer: Peer,
+    /// When the case began.
+    zero: Instant,
+}
+
+impl Call {
+    async fn alone(self) -> Exchange {
+        let began = self.zero.elapsed();
+        let outcome = exchange(&self.peer, &self.request, self.leave, self.limit).await;
+        self.ended(began, outcome)
+    }
+
+    async fn over(
+        self,
+        connection: Result<Connection, Outcome>,
+        sent: impl FnOnce() + std::marker::Send,
+    ) -> Exchange {
+        let began = self.zero.elapsed();
+        let outcome = match connection {
+            Ok(connection) => {
+                connection
+                    .exchange(&self.request, self.leave, self.limit, sent)
+                    .await
+            }
+            Err(unreachable) => unreachable,
+        };
+        self.ended(began, outcome)
+    }
+
+    fn ended(self, began: Duration, outcome: Outcome) -> Exchange {
+        Exchange {
+            label: self.label,
+            request: self.request,
+            outcome,
+            began,
+            ended: self.zero.elapsed(),
+        }
     }
 }
 
@@ -211,26 +352,10 @@ pub(crate) async fn count(stage: &Stage<'_>, probe: &Probe) -> Option<i64> {
 /// The JSON document at a path, by a `GET` with the operation's header lines.
 pub(crate) async fn document(stage: &Stage<'_>, target: &str) -> Option<Value> {
     let operation = stage.operation;
-    let mut fields = vec![(
-        "Host".to_owned(),
-        operation.peer.authority().as_bytes().to_vec(),
-    )];
-    let of_body = |name: &str| name.to_ascii_lowercase().starts_with("content-");
-    fields.extend(
-        operation
-            .plain()
-            .fields
-            .iter()
-            .filter(|(name, _)| !of_body(name))
-            .cloned(),
-    );
-    let request = Request {
-        method: "GET".to_owned(),
-        target: target.to_owned(),
-        fields,
-        body: Vec::new(),
-        framing: Framing::Length,
-    };
+    let mut request = get(operation, target);
+    request
+        .fields
+        .push(("Cache-Control".to_owned(), b"no-cache".to_vec()));
     match exchange(
         &operation.peer,
         &request,
@@ -244,7 +369,13 @@ pub(crate) async fn document(stage: &Stage<'_>, target: &str) -> Option<Value> {
     }
 }
 
-/// Between two attempts while the first is in flight.
-const SETTLE_PAUSE: Duration = Duration::from_millis(100);
-/// How long a request that was left alone may still have effects.
+/// Between two attempts while the first is in flight: first this long, then twice as long each time.
+const SETTLE_PAUSE_MIN: Duration = Duration::from_millis(50);
+/// And never longer.
+const SETTLE_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Between two looks whether the server is back.
+const BACK_PAUSE: Duration = Duration::from_millis(50);
+/// How long a request that was left alone may still have effects, beside twice its usual time.
 const LEFT_PATIENCE: Duration = Duration::from_millis(300);
+/// A second of a clock, wherever in it one begins.
+const SECOND_AND_MORE: Duration = Duration::from_millis(1_100);

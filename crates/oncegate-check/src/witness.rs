@@ -1,21 +1,31 @@
 //! Tells how often something really ran, without access to the server.
 //!
-//! Two witnesses, and the better one is asked first:
-//! * a counter: a `GET` whose answer has a list that grows by one with each execution;
-//! * the answers themselves: what differs between the answers of two operations that are not the same (an id, a
-//!   `Location`), is equal in the answers of one. Times are no witness: they differ in a replay made anew, too.
+//! Two witnesses:
+//! * a counter: a `GET` whose answer has a list or a number that grows by one with each execution. It can be wrong, if
+//!   others write at the same time, if the list is a page that is full, or if it lags; so it is held to account at the
+//!   beginning, at each conviction and at the end of a run.
+//! * the answers themselves: what is another one for each execution (an id, a `Location`) is equal in the answers of one.
+//!   Times are no witness, nor is what a request brought along, nor the number of a request: they differ for other reasons.
+//!
+//! What it cannot see: an API that derives its ids from the key. There only a counter tells.
+
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::operation::{Count, Probe};
-use crate::wire::Response;
+use crate::wire::{Request, Response};
 
 /// What tells how often something ran.
 #[derive(Clone, Debug, Default)]
 pub struct Witness {
     /// What is counted.
     pub counter: Option<Probe>,
-    /// What tells two executions apart.
+    /// How long after an execution the counter says so.
+    pub lag: Duration,
+    /// Why a counter that there was is not believed.
+    pub doubt: Option<String>,
+    /// What tells two executions apart. Answers of another form may lack a part of it.
     pub traits: Vec<Trait>,
 }
 
@@ -30,45 +40,87 @@ pub enum Trait {
     Body,
 }
 
+/// What tells one execution from all others, as far as an answer shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity(Vec<Option<String>>);
+
 impl Witness {
     /// As a report says it.
     #[must_use]
     pub fn describe(&self) -> String {
-        let counter = self.counter.as_ref().map(|probe| match &probe.count {
-            Count::Length(pointer) => {
-                format!(
-                    "the length of the list at {pointer:?} of GET {}",
-                    probe.target
-                )
-            }
-            Count::Number(pointer) => {
-                format!("the number at {pointer:?} of GET {}", probe.target)
-            }
-        });
-        let traits: Vec<String> = self.traits.iter().map(Trait::describe).collect();
-        match (counter, traits.as_slice()) {
-            (Some(counter), []) => counter,
-            (Some(counter), traits) => {
-                format!("{counter}; answers differ in {}", traits.join(", "))
-            }
-            (None, []) => "nothing: two executions look alike".to_owned(),
-            (None, traits) => format!("answers differ in {}", traits.join(", ")),
+        let mut told: Vec<String> = self.counter.iter().map(Probe::describe).collect();
+        let names: Vec<String> = self.traits.iter().map(Trait::describe).collect();
+        if !names.is_empty() {
+            told.push(format!("answers differ in {}", names.join(", ")));
         }
+        if told.is_empty() {
+            told.push("nothing: two executions look alike".to_owned());
+        }
+        told.extend(self.doubt.clone());
+        told.join("; ")
+    }
+
+    /// From now on nothing is counted, and what was counted is not believed.
+    pub fn distrust(&mut self, because: String) {
+        self.counter = None;
+        self.doubt = Some(because);
     }
 
     /// What is the same in all answers of one execution, and in no answer of another.
     #[must_use]
-    pub fn identity(&self, response: &Response) -> Option<String> {
-        if self.traits.is_empty() {
-            return None;
-        }
+    pub fn identity(&self, response: &Response) -> Option<Identity> {
         let body = response.json();
-        let parts: Option<Vec<String>> = self
+        let parts = self
             .traits
             .iter()
-            .map(|part| part.of(response, body.as_ref()))
+            .map(|part| part.of(response, body.as_ref()));
+        let parts: Vec<Option<String>> = parts.collect();
+        parts.iter().any(Option::is_some).then_some(Identity(parts))
+    }
+
+    /// Takes in what tells executions of another form apart.
+    pub fn learn(&mut self, traits: Vec<Trait>) {
+        for part in traits {
+            if !self.traits.contains(&part) {
+                self.traits.push(part);
+            }
+        }
+    }
+
+    /// Drops what one execution did not repeat in its second answer. For use where a counter has shown that it was one.
+    pub fn calibrate(&mut self, first: &Response, second: &Response) {
+        let (one, two) = (first.json(), second.json());
+        self.traits.retain(|part| {
+            let pair = part
+                .of(first, one.as_ref())
+                .zip(part.of(second, two.as_ref()));
+            pair.is_none_or(|(one, two)| one == two)
+        });
+    }
+}
+
+impl Identity {
+    /// Whether both are of one execution, by what both show. `None`: nothing, or some of it is the same and some is not.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> Option<bool> {
+        let shown = self.0.iter().zip(&other.0);
+        let equal: Vec<bool> = shown
+            .filter_map(|(one, two)| Some(one.as_ref()? == two.as_ref()?))
             .collect();
-        parts.map(|parts| parts.join("\n"))
+        let first = *equal.first()?;
+        equal.iter().all(|part| *part == first).then_some(first)
+    }
+}
+
+impl Probe {
+    fn describe(&self) -> String {
+        let Self { target, count } = self;
+        match count {
+            Count::Length(pointer) => {
+                format!("the length of the list at {pointer:?} of GET {target}")
+            }
+            Count::Number(pointer) => format!("the number at {pointer:?} of GET {target}"),
+        }
     }
 }
 
@@ -85,46 +137,97 @@ impl Trait {
         match self {
             Self::Location => response.text("location"),
             Self::Member(pointer) => body?.pointer(pointer).map(Value::to_string),
-            Self::Body => Some(format!("{:?}", response.body)),
+            Self::Body => {
+                let is_text = body.is_none() && !response.body.is_empty();
+                is_text.then(|| response.body.escape_ascii().to_string())
+            }
         }
+    }
+
+    /// Whether its name says that it numbers requests or takes times.
+    fn is_of_the_request(&self) -> bool {
+        let Self::Member(pointer) = self else {
+            return false;
+        };
+        let name = pointer.rsplit('/').next().unwrap_or_default();
+        let letters = name.chars().filter(char::is_ascii_alphanumeric);
+        let name = letters.collect::<String>().to_ascii_lowercase();
+        NAMES_OF_REQUESTS.iter().any(|end| name.ends_with(end))
     }
 }
 
-/// What differs between the answers of two executions.
+/// What is another one in each of these answers, each of an execution of its own.
 #[must_use]
-pub fn traits(one: &Response, two: &Response) -> Vec<Trait> {
-    let mut traits = Vec::new();
-    if let (Some(one), Some(two)) = (one.text("location"), two.text("location"))
-        && one != two
-    {
-        traits.push(Trait::Location);
+pub fn traits(executions: &[(&Request, &Response)]) -> Vec<Trait> {
+    let [(_, first), _, ..] = executions else {
+        return Vec::new();
+    };
+    let mut candidates = vec![Trait::Location];
+    match first.json() {
+        Some(body) => leaves(&body, "", &mut candidates),
+        None => candidates.push(Trait::Body),
     }
-    match (one.json(), two.json()) {
-        (Some(one), Some(two)) => differing(&one, &two, "", &mut traits),
-        (None, None) if one.body != two.body => traits.push(Trait::Body),
-        _ => {}
-    }
-    traits
+    candidates.retain(|candidate| !candidate.is_of_the_request() && differs(candidate, executions));
+    candidates
 }
 
-fn differing(one: &Value, two: &Value, pointer: &str, traits: &mut Vec<Trait>) {
-    match (one, two) {
-        (Value::Object(one), Value::Object(two)) => {
-            for (name, value) in one {
-                if let Some(other) = two.get(name) {
-                    differing(value, other, &below(pointer, name), traits);
-                }
+fn differs(candidate: &Trait, executions: &[(&Request, &Response)]) -> bool {
+    let values = executions.iter().map(|(_, response)| {
+        let body = response.json();
+        candidate.of(response, body.as_ref())
+    });
+    let Some(values) = values.collect::<Option<Vec<String>>>() else {
+        return false;
+    };
+    let mut distinct = values.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let of_time = |value: &String| serde_json::from_str(value).is_ok_and(|value| is_time(&value));
+    distinct.len() == values.len() && !values.iter().all(of_time) && !echoes(&values, executions)
+}
+
+/// Whether each value came with its own request, and with no other: a placeholder or the key, sent back.
+fn echoes(values: &[String], executions: &[(&Request, &Response)]) -> bool {
+    values.iter().enumerate().all(|(own, value)| {
+        // Of a `Location` the last segment is what a request could have named.
+        let text = value
+            .trim_matches('"')
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
+        let brought = |(request, _): &(&Request, &Response)| brings(request, text.as_bytes());
+        text.len() >= ECHO_BYTES_MIN
+            && executions
+                .iter()
+                .enumerate()
+                .all(|(at, execution)| brought(execution) == (at == own))
+    })
+}
+
+fn brings(request: &Request, text: &[u8]) -> bool {
+    let within = |bytes: &[u8]| bytes.windows(text.len()).any(|part| part == text);
+    let in_fields = request.fields.iter().any(|(_, value)| within(value));
+    in_fields || within(request.target.as_bytes()) || within(&request.body)
+}
+
+fn leaves(value: &Value, pointer: &str, found: &mut Vec<Trait>) {
+    if found.len() >= LEAVES_MAX {
+        return;
+    }
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                leaves(value, &below(pointer, name), found);
             }
         }
-        (Value::Array(one), Value::Array(two)) => {
-            for (at, (value, other)) in one.iter().zip(two).enumerate() {
-                differing(value, other, &below(pointer, &at.to_string()), traits);
+        Value::Array(elements) => {
+            for (at, value) in elements.iter().enumerate() {
+                leaves(value, &below(pointer, &at.to_string()), found);
             }
         }
-        _ if one != two && !(is_time(one) && is_time(two)) => {
-            traits.push(Trait::Member(pointer.to_owned()));
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            found.push(Trait::Member(pointer.to_owned()));
         }
-        _ => {}
     }
 }
 
@@ -165,17 +268,12 @@ pub fn counted(count: &Count, document: &Value) -> Option<i64> {
     }
 }
 
-/// The list that grew by just one with each of two executions, if there is one alone.
+/// The lists in a document: each may be a counter.
 #[must_use]
-pub fn growing_list(before: &Value, between: &Value, after: &Value) -> Option<Count> {
+pub fn lists(document: &Value) -> Vec<Count> {
     let mut lists = Vec::new();
-    collect_lists(before, "", 0, &mut lists);
-    let mut growing = lists.into_iter().filter(|list| {
-        let lengths = [before, between, after].map(|document| counted(list, document));
-        matches!(lengths, [Some(a), Some(b), Some(c)] if b == a + 1 && c == b + 1)
-    });
-    let only = growing.next()?;
-    growing.next().is_none().then_some(only)
+    collect_lists(document, "", 0, &mut lists);
+    lists
 }
 
 fn collect_lists(value: &Value, pointer: &str, depth: usize, lists: &mut Vec<Count>) {
@@ -192,12 +290,33 @@ fn collect_lists(value: &Value, pointer: &str, depth: usize, lists: &mut Vec<Cou
 
 /// How deep lists are looked for: pages wrap them once or twice.
 const LIST_DEPTH_MAX: usize = 3;
+/// Shorter values are found in keys by chance.
+const ECHO_BYTES_MIN: usize = 6;
+/// Most parts of an answer that are looked at.
+const LEAVES_MAX: usize = 256;
+/// Ends of names, without `_` and case, of members that are another one in each answer, executed or not.
+const NAMES_OF_REQUESTS: &[&str] = &[
+    "requestid",
+    "traceid",
+    "spanid",
+    "correlationid",
+    "nonce",
+    "elapsed",
+    "elapsedms",
+    "duration",
+    "durationms",
+    "latency",
+    "latencyms",
+    "took",
+    "tookms",
+];
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::wire::Framing;
 
     fn answer(body: &Value) -> Response {
         Response {
@@ -207,45 +326,101 @@ mod tests {
         }
     }
 
+    fn request(body: &str) -> Request {
+        Request {
+            method: "POST".to_owned(),
+            target: "/payments".to_owned(),
+            fields: Vec::new(),
+            body: body.as_bytes().to_vec(),
+            framing: Framing::Length,
+        }
+    }
+
+    /// The traits of executions whose requests and answers had these bodies.
+    fn of(executions: &[(&str, Value)]) -> Vec<Trait> {
+        let executions: Vec<(Request, Response)> = executions
+            .iter()
+            .map(|(sent, came)| (request(sent), answer(came)))
+            .collect();
+        let pairs: Vec<_> = executions.iter().map(|(sent, came)| (sent, came)).collect();
+        traits(&pairs)
+    }
+
+    fn member(pointer: &str) -> Trait {
+        Trait::Member(pointer.to_owned())
+    }
+
+    fn witness(traits: Vec<Trait>) -> Witness {
+        Witness {
+            traits,
+            ..Witness::default()
+        }
+    }
+
     #[test]
     fn ids_tell_executions_apart_and_times_do_not() {
-        let one = answer(
-            &json!({"id": "pay_1", "amount": 5, "at": "2026-11-24T10:00:00Z", "ms": 1_795_000_000_000_u64}),
-        );
-        let two = answer(
-            &json!({"id": "pay_2", "amount": 5, "at": "2026-11-24T10:00:01Z", "ms": 1_795_000_000_900_u64}),
-        );
-        assert_eq!(traits(&one, &two), [Trait::Member("/id".to_owned())]);
-        assert!(traits(&one, &one).is_empty());
-    }
-
-    #[test]
-    fn answers_without_a_trait_have_no_identity() {
-        let answer = answer(&json!({"ok": true}));
-        assert_eq!(Witness::default().identity(&answer), None);
-        let ids = Witness {
-            traits: vec![Trait::Member("/id".to_owned())],
-            ..Witness::default()
+        let payment = |number: u64| {
+            let at = format!("2026-11-24T10:00:0{number}Z");
+            let ms = 1_795_000_000_000 + number;
+            json!({"id": format!("pay_{number}"), "amount": 5, "at": at, "ms": ms, "request_id": number})
         };
-        assert_eq!(ids.identity(&answer), None);
+        let executions = [("a", payment(1)), ("a", payment(2)), ("a", payment(3))];
+        assert_eq!(of(&executions), [member("/id")]);
+        let one = ("a", payment(1));
+        assert!(of(&[one.clone(), one]).is_empty());
     }
 
     #[test]
-    fn a_list_that_grows_by_one_is_a_counter() {
-        let page = |count: usize| json!({"data": vec![0; count], "fixed": [1, 2], "more": false});
+    fn a_value_that_comes_back_by_chance_is_no_witness() {
+        let payment = |id: u64, shard: u64| ("a", json!({"id": id, "shard": shard}));
+        let executions = [payment(1, 0), payment(2, 1), payment(3, 0)];
+        assert_eq!(of(&executions), [member("/id")]);
+    }
+
+    #[test]
+    fn what_the_request_brought_along_is_no_witness() {
+        let payment =
+            |reference: &'static str, id: u64| (reference, json!({"id": id, "for": reference}));
+        let executions = [
+            payment("order-a", 1),
+            payment("order-b", 2),
+            payment("order-c", 3),
+        ];
+        assert_eq!(of(&executions), [member("/id")]);
+    }
+
+    #[test]
+    fn answers_are_compared_by_what_both_show() {
+        let witness = witness(vec![Trait::Location, member("/id"), member("/shard")]);
+        let identity = |body: Value| witness.identity(&answer(&body));
+        let one = identity(json!({"id": 1, "shard": 7})).unwrap();
+        let said = |body: Value| one.is(&identity(body).unwrap());
+        assert_eq!(said(json!({"id": 1, "shard": 7})), Some(true));
+        assert_eq!(said(json!({"id": 1})), Some(true), "a part is missing");
+        assert_eq!(said(json!({"id": 2, "shard": 8})), Some(false));
         assert_eq!(
-            growing_list(&page(3), &page(4), &page(5)),
-            Some(Count::Length("/data".to_owned()))
-        );
-        assert_eq!(
-            growing_list(&page(3), &page(4), &page(4)),
+            said(json!({"id": 2, "shard": 7})),
             None,
-            "a page that is full"
+            "one says so, one not"
         );
-        assert_eq!(
-            growing_list(&page(3), &page(5), &page(7)),
-            None,
-            "others write, too"
+        assert_eq!(identity(json!({"ok": true})), None);
+    }
+
+    #[test]
+    fn what_one_execution_does_not_repeat_is_no_witness() {
+        let mut witness = witness(vec![Trait::Location, member("/id"), member("/tag")]);
+        witness.calibrate(
+            &answer(&json!({"id": 1, "tag": "x"})),
+            &answer(&json!({"id": 1, "tag": "y"})),
         );
+        assert_eq!(witness.traits, [Trait::Location, member("/id")]);
+    }
+
+    #[test]
+    fn lists_are_found_in_what_wraps_them() {
+        let page = json!({"data": [1, 2], "meta": {"links": []}, "total": 2});
+        let list = |pointer: &str| Count::Length(pointer.to_owned());
+        assert_eq!(lists(&page), [list("/data"), list("/meta/links")]);
+        assert_eq!(lists(&json!([1])), [list("")]);
     }
 }

@@ -28,7 +28,7 @@ pub enum Command {
     /// See it work: a sample payments API, a scripted duplicate, a crash
     Demo(demo::Arguments),
     /// Is this API really idempotent, and where not?
-    Check(check::Arguments),
+    Check(Box<check::Arguments>),
     /// Look at keys, and settle unknown ones
     Keys(keys::Arguments),
     /// Work with the configuration
@@ -49,7 +49,7 @@ impl Command {
         match self {
             Self::Serve(arguments) => serve::run(arguments).await,
             Self::Demo(arguments) => demo::run(arguments).await,
-            Self::Check(arguments) => check::run(arguments).await,
+            Self::Check(arguments) => check::run(*arguments).await,
             Self::Keys(arguments) => keys::run(arguments).await,
             Self::Config(arguments) => config_check::run(arguments),
             Self::Completions(arguments) => completions::run(&arguments),

@@ -2,15 +2,33 @@
 
 use crate::case::Case;
 
+mod answers;
+mod chaos;
 mod concurrency;
+mod keys;
+mod leaving;
 mod mismatch;
+mod outcomes;
+mod policy;
 mod replay;
+mod scope;
 
 /// All cases, in the order in which they are run.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [replay::CASES, concurrency::CASES, mismatch::CASES]
-        .into_iter()
-        .flatten()
+    [
+        replay::CASES,
+        concurrency::CASES,
+        leaving::CASES,
+        mismatch::CASES,
+        keys::CASES,
+        scope::CASES,
+        outcomes::CASES,
+        answers::CASES,
+        policy::CASES,
+        chaos::CASES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The case of that name.

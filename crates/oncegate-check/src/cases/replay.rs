@@ -1,6 +1,6 @@
 //! The heart of it: a retry gets the first answer, and nothing runs again.
 
-use crate::case::{Case, Expect, Part, Send, Severity, Step};
+use crate::case::{Case, Change, Expect, Key, Need, Part, Send, Severity, Step};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -57,8 +57,8 @@ pub(super) const CASES: &[Case] = &[
             Expect::Succeeds("first"),
             Expect::Same("first", "retry", Part::Fields),
         ],
-        why: "Without Content-Type a client cannot read the answer, and without Location it does not find what it created.",
-        fix: "Store and replay Content-*, Location, ETag, Last-Modified, Link, Cache-Control and Vary.",
+        why: "Without Content-Type a client cannot read the answer, and without ETag or Cache-Control it treats it as another one.",
+        fix: "Store and replay Content-*, ETag, Last-Modified, Link, Cache-Control and Vary.",
     },
     Case {
         id: "replay-marked",
@@ -74,6 +74,47 @@ pub(super) const CASES: &[Case] = &[
         ],
         why: "A client that counts successes takes a replayed payment for a new one if it cannot tell them apart.",
         fix: "Send `Idempotent-Replayed: true` with every answer that comes from a record, and with no other.",
+    },
+    Case {
+        id: "no-key-no-replay",
+        title: "Two equal requests without a key both run",
+        rules: &["M-07"],
+        severity: Severity::Money,
+        needs: &[Need::KeyOptional],
+        steps: &[
+            Step::Send(Send::new("one").key(Key::Absent)),
+            Step::Send(Send::new("two").key(Key::Absent)),
+        ],
+        expect: &[
+            Expect::Succeeds("one"),
+            Expect::Succeeds("two"),
+            Expect::Effects(2),
+        ],
+        why: "Two people may order the same thing. An API that guesses from the body that the second is a retry drops a real order, and nobody hears of it.",
+        fix: "Let the key alone decide. Where retries without a key have to be caught, require the key.",
+    },
+    Case {
+        id: "get-is-no-replay",
+        title: "A GET with the key of a POST is answered as a GET",
+        rules: &["M-08"],
+        severity: Severity::Contract,
+        needs: &[],
+        steps: &[
+            Step::Send(Send::new("first")),
+            Step::Send(
+                Send::new("bare")
+                    .key(Key::Absent)
+                    .change(Change::Method("GET")),
+            ),
+            Step::Send(Send::new("keyed").change(Change::Method("GET"))),
+        ],
+        expect: &[
+            Expect::Succeeds("first"),
+            Expect::Same("bare", "keyed", Part::Status),
+            Expect::Unlike("keyed", "first"),
+        ],
+        why: "Clients send the key with all that they send. Reading is idempotent without it, and must neither be refused nor answered from the record of a write.",
+        fix: "Look at the key on methods that change something, and on no other.",
     },
 ];
 

@@ -1,5 +1,6 @@
 //! One request and what came of it, and the ways in which a caller can leave.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
 use super::chunks::Reader;
+use super::peer::Stream;
 use super::{Peer, Request, Response};
 
 /// A request and what came of it. What a report shows, and what judgements are made from.
@@ -46,6 +48,8 @@ pub enum Leave {
     InBody,
     /// The request is sent, and nothing of the answer is read.
     AfterRequest,
+    /// The request is sent, and the answer is not there when the limit has passed.
+    WhileRunning,
     /// The first bytes of the answer came.
     InAnswer,
 }
@@ -61,36 +65,76 @@ impl Exchange {
     }
 }
 
+/// A connection on which nothing was sent yet.
+pub struct Connection(Box<dyn Stream>);
+
+impl Connection {
+    /// A connection to the server.
+    ///
+    /// # Errors
+    /// There is none: [`Outcome::Unreachable`].
+    pub async fn open(peer: &Peer) -> Result<Self, Outcome> {
+        match timeout(CONNECT_TIMEOUT, peer.connect()).await {
+            Ok(Ok(stream)) => Ok(Self(stream)),
+            Ok(Err(error)) => Err(Outcome::Unreachable(error.to_string())),
+            Err(_) => Err(Outcome::Unreachable("no connection in time".to_owned())),
+        }
+    }
+
+    /// Sends one request, and says when it is sent. The limit is for the answer; a caller that leaves
+    /// [`Leave::WhileRunning`] leaves then.
+    pub async fn exchange(
+        self,
+        request: &Request,
+        leave: Leave,
+        limit: Duration,
+        sent: impl FnOnce(),
+    ) -> Outcome {
+        let began = Instant::now();
+        match timeout(limit, converse(self.0, request, leave, sent)).await {
+            Ok(Ok(Some(response))) => Outcome::Answered(response),
+            Ok(Ok(None)) => Outcome::Left,
+            Ok(Err(error)) => Outcome::Broken(error.to_string()),
+            Err(_) if leave == Leave::WhileRunning => Outcome::Left,
+            Err(_) => Outcome::Broken(format!("no whole answer in {:?}", began.elapsed())),
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Connection")
+    }
+}
+
 /// Sends one request over a connection of its own.
 pub async fn exchange(peer: &Peer, request: &Request, leave: Leave, limit: Duration) -> Outcome {
-    let stream = match timeout(limit.min(CONNECT_TIMEOUT), peer.connect()).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return Outcome::Unreachable(error.to_string()),
-        Err(_) => return Outcome::Unreachable("no connection in time".to_owned()),
-    };
-    let began = Instant::now();
-    match timeout(limit, converse(stream, request, leave)).await {
-        Ok(Ok(Some(response))) => Outcome::Answered(response),
-        Ok(Ok(None)) => Outcome::Left,
-        Ok(Err(error)) => Outcome::Broken(error.to_string()),
-        Err(_) => Outcome::Broken(format!("no whole answer in {:?}", began.elapsed())),
+    match Connection::open(peer).await {
+        Ok(connection) => connection.exchange(request, leave, limit, || ()).await,
+        Err(unreachable) => unreachable,
     }
 }
 
 /// `None`: left, as was asked.
-async fn converse<S>(mut stream: S, request: &Request, leave: Leave) -> io::Result<Option<Response>>
+async fn converse<S>(
+    mut stream: S,
+    request: &Request,
+    leave: Leave,
+    sent: impl FnOnce(),
+) -> io::Result<Option<Response>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut bytes = request.head();
     let body = request.framed_body();
-    let sent = if leave == Leave::InBody {
+    let part = if leave == Leave::InBody {
         body.len() / 2
     } else {
         body.len()
     };
-    bytes.extend_from_slice(&body[..sent]);
+    bytes.extend_from_slice(&body[..part]);
     let written = write(&mut stream, &bytes).await;
+    sent();
     if matches!(leave, Leave::InBody | Leave::AfterRequest) {
         return written.map(|()| None);
     }

@@ -8,8 +8,10 @@ mod exchange;
 mod peer;
 mod request;
 mod response;
+mod tls;
 
-pub use exchange::{Exchange, Leave, Outcome, exchange};
+pub use exchange::{Connection, Exchange, Leave, Outcome, exchange};
 pub use peer::{Peer, PeerError};
 pub use request::{Framing, Request};
 pub use response::Response;
+pub use tls::{InvalidTrust, Trust};

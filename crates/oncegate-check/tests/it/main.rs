@@ -1,6 +1,19 @@
 //! The checker against origins: one that does it right, and others that are broken on purpose.
 
 #[cfg(test)]
+mod dialects;
+#[cfg(feature = "openapi")]
+#[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod origin;
 #[cfg(test)]
+mod requests;
+#[cfg(test)]
+mod restartable;
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod verdicts;
+#[cfg(test)]
+mod witnesses;

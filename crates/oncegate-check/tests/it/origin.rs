@@ -2,21 +2,39 @@
 //!
 //! It is written for these tests, from the contract, and shares no code with what it is checked by.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
+use http_body_util::{BodyExt, Limited};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+mod accent;
+mod answers;
+mod callers;
+pub(crate) mod journal;
+mod keys;
+mod list;
+mod records;
+mod washing;
+mod words;
+
+pub(crate) use accent::Accent;
+use journal::Journal;
+use keys::NoKey;
+use list::Payment;
+use washing::Washing;
+use words::Refusal;
 
 /// What an origin does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +51,140 @@ pub(crate) enum Defect {
     OtherBytes,
     /// A replay lacks `Location`.
     NoLocation,
+    /// A replay has another content type.
+    OtherType,
+    /// It takes two equal requests without a key for one.
+    KeylessOnce,
+    /// It looks at the key of a `GET`.
+    KeyedGet,
+    /// It stores a body as text.
+    LossyText,
+    /// It replays nothing as `null`.
+    EmptyAsNull,
+    /// It stores the first chunk.
+    FirstChunk,
+    /// It stores so much of a body, and no more.
+    CutBody,
+    /// It replays cookies.
+    OldCookie,
+    /// It replays what was for one connection.
+    HopByHop,
+    /// It replays the date.
+    OldDate,
+    /// It compares the framing of requests.
+    ComparesFraming,
+    /// It forgets the key when the caller leaves, and runs on.
+    ForgetsTheLeft,
+    /// It stops when the caller leaves, and keeps the claim.
+    StopsWithCaller,
+    /// It runs what it has of a body.
+    RunsHalf,
+    /// It claims the key before the body is there, and keeps the claim.
+    ClaimsBeforeBody,
+    /// It stores what was sent of an answer when the caller left.
+    KeepsHalfAnswers,
+    /// It breaks when many wait for one key.
+    CrowdBreaks,
+    /// It holds duplicates, and does not compare them.
+    HoldsAny,
+    /// It says that the first is running before it compares.
+    ConflictFirst,
+    /// It stores the refusal of a duplicate.
+    KeepsRefusal,
+    /// It has its keys in memory only.
+    ForgetsAtRestart,
+    /// It takes up again what had not ended.
+    RunsAgainAfterCrash,
+    /// It waits for what ran when it died.
+    WaitsForTheDead,
+    /// Its list has places for so many; it answers without ids.
+    FullPage,
+    /// Its list sees payments late; it answers without ids.
+    LateList,
+    /// Others pay at the same time; it answers without ids.
+    BusyList,
+    /// One other pays once; it answers without ids.
+    OneStranger,
+    /// One other pays once, between two cases; it answers without ids.
+    StrangerBetween,
+    /// It answers without ids, and does not know keys.
+    Blind,
     /// A replay is not marked.
     Unmarked,
+    /// It takes an empty line for none.
+    EmptyIsNone,
+    /// It takes a key that is too long for none.
+    LongIsNone,
+    /// It cuts keys that are too long.
+    CutsKeys,
+    /// It takes one byte less than it should.
+    ShortKeys,
+    /// It takes what it cannot parse for none.
+    MalformedIsNone,
+    /// It takes two lines for none.
+    TwoLinesAreNone,
+    /// It takes whatever it gets for a key.
+    AnythingIsKey,
+    /// It takes quotes for a part of the key.
+    QuotesAreKey,
+    /// It takes parameters for a part of the key.
+    ParametersAreKey,
+    /// It compares keys without case.
+    FoldsCase,
+    /// It reads keys from trailers.
+    TrailerIsKey,
+    /// It takes requests without the key that it requires.
+    ForgivesMissing,
+    /// It does not repeat the key.
+    NoEcho,
+    /// It does not say what became of a request.
+    NoStatus,
     /// It does not compare bodies, and answers from the record.
     IgnoresBody,
+    /// It compares the first part of bodies.
+    ComparesHeads,
+    /// It compares JSON as bytes.
+    ComparesBytes,
+    /// It does not compare queries.
+    IgnoresQuery,
+    /// It does not compare paths.
+    IgnoresPath,
+    /// It does not compare methods.
+    IgnoresMethod,
+    /// It has a record for each spelling of a path.
+    ScopesByPath,
+    /// It compares bytes, and runs what differs as a new request.
+    RunsOtherBytes,
+    /// It forgets the record after a mismatch.
+    MismatchForgets,
+    /// Its refusals are no problem documents.
+    NoProblems,
+    /// Its refusals advise what is wrong.
+    NoAdvice,
+    /// It finds records by the key alone.
+    OneScope,
+    /// It answers from records before it looks at credentials.
+    RecordFirst,
+    /// It refuses keys that somebody else has used.
+    ForeignKeys,
+    /// It keeps the 401 of a request without credentials.
+    KeepsUnauthorized,
+    /// It completes the record of a failure with the last success.
+    MixesUp,
+    /// It leaves the key in flight after a failure.
+    Stuck,
+    /// It keeps server errors.
+    KeepsServerErrors,
+    /// It does not keep what was refused for what it says.
+    ReleasesRefusals,
+    /// It keeps 429.
+    KeepsRateLimits,
+    /// It documents another policy than it has.
+    DocumentsLie,
+    /// Its published policy has no version that is known.
+    NoVersion,
+    /// It is not wrong, and speaks as others do.
+    Speaks(Accent),
     /// It tells a mismatch by a status that says nothing.
     VagueMismatch,
     /// It tells a duplicate in flight by a status that says nothing.
@@ -56,12 +204,7 @@ impl Origin {
     pub(crate) async fn start(defect: Defect) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let api = Arc::new(Api {
-            defect,
-            books: Mutex::default(),
-        });
-        let router = Router::new().fallback(handle).with_state(api);
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let server = tokio::spawn(serve(listener, defect, None));
         Self { address, server }
     }
 
@@ -76,21 +219,51 @@ impl Drop for Origin {
     }
 }
 
+/// Serves until it is dropped; with a journal, it begins where the last one ended.
+pub(crate) async fn serve(listener: TcpListener, defect: Defect, journal: Option<Journal>) {
+    let books = journal
+        .as_ref()
+        .map(|journal| journal.books(defect))
+        .unwrap_or_default();
+    let api = Arc::new(Api {
+        defect,
+        books: Arc::new(Mutex::new(books)),
+        journal,
+    });
+    let router = Router::new().fallback(handle).with_state(api);
+    let listener = Washing {
+        listener,
+        washes: defect == Defect::MalformedIsNone,
+    };
+    axum::serve(listener, router).await.unwrap();
+}
+
 struct Api {
     defect: Defect,
-    books: Mutex<Books>,
+    books: Arc<Mutex<Books>>,
+    journal: Option<Journal>,
 }
+
+/// The credentials and the key of a request.
+type Id = (String, String);
 
 #[derive(Default)]
 struct Books {
-    payments: Vec<Value>,
-    records: HashMap<(String, String), Record>,
+    payments: Vec<Payment>,
+    records: HashMap<Id, Record>,
+    last_success: Option<Outcome>,
+    /// How often the list was looked at.
+    looks: usize,
+    /// Keys whose callers left.
+    left: HashSet<Id>,
 }
 
 struct Record {
     fingerprint: Vec<u8>,
     /// `None`: in flight.
     outcome: Option<Outcome>,
+    /// How many duplicates came while it was in flight.
+    crowd: usize,
 }
 
 #[derive(Clone)]
@@ -101,125 +274,85 @@ struct Outcome {
 }
 
 async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
-        return problem(StatusCode::BAD_REQUEST, "no whole body");
+    let (mut parts, body) = request.into_parts();
+    let (asked, defect) = (parts.headers.clone(), api.defect);
+    let early = callers::claim_early(&api, &parts);
+    let mut answer = match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(body) => {
+            parts.extensions.insert(Trailers(body.trailers().cloned()));
+            callers::answer(api, parts, body.to_bytes(), early).await
+        }
+        Err(_) => callers::half(&api),
     };
-    // A caller that leaves cancels nothing.
-    tokio::spawn(async move { api.answer(&parts, body).await })
-        .await
-        .unwrap()
+    words::finish(&mut answer, &asked, defect);
+    answer
 }
+
+/// What stood behind the body.
+#[derive(Clone)]
+struct Trailers(Option<HeaderMap>);
 
 impl Api {
     async fn answer(&self, parts: &Parts, body: Bytes) -> Response {
-        if parts.method == Method::GET {
-            let payments = self.books.lock().payments.clone();
-            return json_answer(StatusCode::OK, &Value::from(payments));
+        let reads = parts.method == Method::GET;
+        if reads && self.defect != Defect::KeyedGet {
+            return self.show(parts);
         }
-        let key = match key(parts) {
-            Ok(Some(key)) if self.defect != Defect::NoKeys => key,
-            Ok(_) => return response(&self.pay(parts, &body).await, false),
-            Err(NoKey) => return problem(StatusCode::BAD_REQUEST, "this is no key"),
+        if principal(parts).is_empty() && !self.looks_later() {
+            return self.refuse(words::UNAUTHORIZED);
+        }
+        let requires_key = parts.uri.path() == "/orders" && self.defect != Defect::ForgivesMissing;
+        let key = match keys::key(parts, self.defect) {
+            Ok(Some(key)) if !matches!(self.defect, Defect::NoKeys | Defect::Blind) => key,
+            Ok(None) if self.defect == Defect::KeylessOnce => "none".to_owned(),
+            Ok(None) if reads => return self.show(parts),
+            Ok(None) if requires_key => return self.refuse(words::MISSING),
+            Ok(_) => return answers::fresh(parts, &self.pay(parts, &body).await),
+            Err(NoKey) => return self.refuse(words::MALFORMED),
         };
-        let scope = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .map(HeaderValue::as_bytes);
-        let id = (
-            String::from_utf8_lossy(scope.unwrap_or_default()).into_owned(),
-            key,
-        );
-        self.once(id, parts, &body).await
+        self.once(self.id(parts, key), parts, &body).await
     }
 
-    async fn once(&self, id: (String, String), parts: &Parts, body: &Bytes) -> Response {
-        let fingerprint = fingerprint(parts, body);
-        if let Some(answer) = self.judge(&id, &fingerprint) {
-            return answer;
-        }
-        let outcome = self.pay(parts, body).await;
-        let mut books = self.books.lock();
-        let stored = (!outcome.status.is_server_error()).then(|| outcome.clone());
-        match stored {
-            Some(outcome) => {
-                let record = Record {
-                    fingerprint,
-                    outcome: Some(outcome),
-                };
-                books.records.insert(id, record);
-            }
-            None => drop(books.records.remove(&id)),
-        }
-        drop(books);
-        response(&outcome, false)
+    /// Whether credentials are looked at when everything else is done.
+    fn looks_later(&self) -> bool {
+        matches!(self.defect, Defect::RecordFirst | Defect::KeepsUnauthorized)
     }
 
-    /// What a record says; without one, the key is claimed.
-    fn judge(&self, id: &(String, String), fingerprint: &[u8]) -> Option<Response> {
-        let mut books = self.books.lock();
-        let Some(record) = books.records.get(id) else {
-            if self.defect != Defect::CheckThenSet {
-                let record = Record {
-                    fingerprint: fingerprint.to_vec(),
-                    outcome: None,
-                };
-                books.records.insert(id.clone(), record);
-            }
-            return None;
-        };
-        if record.fingerprint != fingerprint && self.defect != Defect::IgnoresBody {
-            let status = if self.defect == Defect::VagueMismatch {
-                StatusCode::BAD_REQUEST
-            } else {
-                StatusCode::UNPROCESSABLE_ENTITY
-            };
-            return Some(problem(status, "this key was used with another request"));
+    fn show(&self, parts: &Parts) -> Response {
+        let path = parts.uri.path();
+        if path != "/.well-known/idempotency" {
+            return self.list();
         }
-        match &record.outcome {
-            Some(outcome) => Some(self.replay(outcome)),
-            None => Some(self.in_flight()),
+        if matches!(self.defect, Defect::Speaks(_)) {
+            return response(&failure(StatusCode::NOT_FOUND));
         }
+        json_answer(StatusCode::OK, &words::discovery(self.defect))
     }
 
-    fn in_flight(&self) -> Response {
-        let status = if self.defect == Defect::VagueInFlight {
-            StatusCode::BAD_REQUEST
+    fn refuse(&self, refusal: Refusal) -> Response {
+        refusal.answer(self.defect)
+    }
+
+    /// Whose key it is.
+    fn id(&self, parts: &Parts, key: String) -> Id {
+        let scope = if self.defect == Defect::OneScope || self.looks_later() {
+            String::new()
+        } else if self.defect == Defect::ScopesByPath {
+            parts.uri.path().to_owned()
         } else {
-            StatusCode::CONFLICT
+            principal(parts)
         };
-        let mut answer = problem(status, "the first request is still running");
-        if self.defect != Defect::NoRetryAfter {
-            answer
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        answer
+        (scope, key)
     }
 
-    fn replay(&self, outcome: &Outcome) -> Response {
-        let mut outcome = outcome.clone();
-        if self.defect == Defect::OtherStatus {
-            outcome.status = StatusCode::OK;
-        }
-        if self.defect == Defect::OtherBytes {
-            let value: Value = serde_json::from_slice(&outcome.body).unwrap();
-            outcome.body = serde_json::to_string_pretty(&value).unwrap().into();
-        }
-        if self.defect == Defect::NoLocation {
-            outcome.headers.remove(header::LOCATION);
-        }
-        response(&outcome, self.defect != Defect::Unmarked)
-    }
-
-    /// The operation. Whatever it was asked, it takes as long as the query says.
+    /// The operation. It fails as the query says.
     async fn pay(&self, parts: &Parts, body: &Bytes) -> Outcome {
+        if principal(parts).is_empty() {
+            return failure(words::UNAUTHORIZED.status);
+        }
         let query = parts.uri.query().unwrap_or_default();
-        if let Some(milliseconds) = query.strip_prefix("slow=") {
-            tokio::time::sleep(Duration::from_millis(milliseconds.parse().unwrap())).await;
-        } else {
-            // As a database would take: long enough for two requests at once to meet.
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        if let Some(status) = query.strip_prefix("fail=") {
+            return failure(StatusCode::from_bytes(status.as_bytes()).unwrap());
         }
         let order: Value = serde_json::from_slice(body).unwrap_or_default();
         let Some(amount) = order["amount"].as_u64() else {
@@ -228,58 +361,67 @@ impl Api {
                 &json!({"error": "amount is a number"}),
             );
         };
+        if self.defect == Defect::RunsAgainAfterCrash {
+            let payment = self.book(amount);
+            self.work(query).await;
+            return answers::outcome(self.defect, query, &payment);
+        }
+        self.work(query).await;
+        let payment = self.book(amount);
+        answers::outcome(self.defect, query, &payment)
+    }
+
+    /// Whatever it was asked, it takes as long as the query says.
+    async fn work(&self, query: &str) {
+        let slow = query.strip_prefix("slow=");
+        let usual = if matches!(self.defect, Defect::CrowdBreaks | Defect::ForgetsTheLeft) {
+            // Long enough for a crowd to gather, and for a caller to be gone.
+            300
+        } else {
+            // As a database would take: long enough for two requests at once to meet.
+            5
+        };
+        let milliseconds = slow.map_or(usual, |milliseconds| milliseconds.parse().unwrap());
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+
+    fn book(&self, amount: u64) -> Value {
         let mut books = self.books.lock();
         let id = format!("pay_{}", books.payments.len() + 1);
         let payment = json!({"id": id, "amount": amount});
-        books.payments.push(payment.clone());
-        let mut outcome = outcome(StatusCode::CREATED, &payment);
-        let location = HeaderValue::from_str(&format!("/payments/{id}")).unwrap();
-        outcome.headers.insert(header::LOCATION, location);
-        outcome
+        books.payments.push(Payment::new(payment.clone()));
+        list::strangers(self.defect, &mut books);
+        drop(books);
+        self.note(|journal| journal.paid(&payment));
+        payment
     }
-}
 
-/// A key line that holds no key.
-struct NoKey;
-
-/// The key, if there is one.
-fn key(parts: &Parts) -> Result<Option<String>, NoKey> {
-    let mut lines = parts.headers.get_all("idempotency-key").iter();
-    let Some(line) = lines.next() else {
-        return Ok(None);
-    };
-    if lines.next().is_some() {
-        return Err(NoKey);
-    }
-    let text = line.to_str().map_err(|_| NoKey)?;
-    let key = match text.strip_prefix('"') {
-        Some(rest) => {
-            let (key, parameters) = rest.split_once('"').ok_or(NoKey)?;
-            if !parameters.is_empty() && !parameters.starts_with(';') {
-                return Err(NoKey);
-            }
-            key
+    fn note(&self, write: impl FnOnce(&Journal)) {
+        if let Some(journal) = &self.journal {
+            write(journal);
         }
-        None => text,
-    };
-    let bare = |letter: char| letter.is_ascii_graphic() && !"\",;\\".contains(letter);
-    if key.is_empty() || key.len() > 255 || !key.chars().all(bare) {
-        return Err(NoKey);
     }
-    Ok(Some(key.to_owned()))
 }
 
-/// JSON is compared as a value, everything else as bytes.
-fn fingerprint(parts: &Parts, body: &Bytes) -> Vec<u8> {
-    let body = match serde_json::from_slice::<Value>(body) {
-        Ok(value) => value.to_string().into_bytes(),
-        Err(_) => body.to_vec(),
-    };
-    [
-        format!("{} {}\n", parts.method, parts.uri).into_bytes(),
-        body,
-    ]
-    .concat()
+impl Record {
+    fn claimed(fingerprint: Vec<u8>) -> Self {
+        Self {
+            fingerprint,
+            outcome: None,
+            crowd: 0,
+        }
+    }
+}
+
+/// Who asks.
+fn principal(parts: &Parts) -> String {
+    let line = parts.headers.get(header::AUTHORIZATION);
+    let line = line.map(HeaderValue::as_bytes).unwrap_or_default();
+    String::from_utf8_lossy(line).into_owned()
+}
+
+fn failure(status: StatusCode) -> Outcome {
+    outcome(status, &json!({"error": status.as_u16()}))
 }
 
 fn outcome(status: StatusCode, body: &Value) -> Outcome {
@@ -296,25 +438,13 @@ fn outcome(status: StatusCode, body: &Value) -> Outcome {
 }
 
 fn json_answer(status: StatusCode, body: &Value) -> Response {
-    response(&outcome(status, body), false)
+    response(&outcome(status, body))
 }
 
-fn problem(status: StatusCode, title: &str) -> Response {
-    let body = json!({"type": "about:blank", "title": title, "status": status.as_u16()});
-    let mut answer = json_answer(status, &body);
-    let kind = HeaderValue::from_static("application/problem+json");
-    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
-    answer
-}
-
-fn response(outcome: &Outcome, replayed: bool) -> Response {
+fn response(outcome: &Outcome) -> Response {
     let mut response = Response::new(Body::from(outcome.body.clone()));
     *response.status_mut() = outcome.status;
     *response.headers_mut() = outcome.headers.clone();
-    if replayed {
-        let marker = HeaderValue::from_static("true");
-        response.headers_mut().insert("idempotent-replayed", marker);
-    }
     response
 }
 

@@ -30,7 +30,7 @@ pub struct Finding {
 
 /// Where a setting was given: some text, and a place in it.
 #[derive(Clone, Debug)]
-pub(super) struct Origin {
+pub(crate) struct Origin {
     pub(super) medium: Medium,
     text: Arc<NamedSource<String>>,
     span: Range<usize>,
@@ -88,7 +88,7 @@ impl ConfigError {
 }
 
 impl Finding {
-    pub(super) fn new(message: String) -> Self {
+    pub(crate) fn new(message: String) -> Self {
         Self {
             message,
             help: None,
@@ -97,13 +97,13 @@ impl Finding {
     }
 
     /// Says what to do.
-    pub(super) fn with_help(mut self, help: &str) -> Self {
+    pub(crate) fn with_help(mut self, help: &str) -> Self {
         self.help = (!help.is_empty()).then(|| help.to_owned());
         self
     }
 
     /// Says where.
-    pub(super) fn at(mut self, origin: &Origin) -> Self {
+    pub(crate) fn at(mut self, origin: &Origin) -> Self {
         self.origin = Some(origin.clone());
         self
     }
@@ -123,7 +123,7 @@ impl Finding {
 
 impl Origin {
     /// A place in the file.
-    pub(super) fn in_file(text: &Arc<NamedSource<String>>, span: Range<usize>) -> Self {
+    pub(crate) fn in_file(text: &Arc<NamedSource<String>>, span: Range<usize>) -> Self {
         let all = text.inner();
         let end = span.end.min(all.len());
         let start = span.start.min(end);
@@ -178,6 +178,15 @@ impl fmt::Display for ConfigError {
 }
 
 impl Error for ConfigError {}
+
+impl From<Finding> for ConfigError {
+    fn from(finding: Finding) -> Self {
+        Self {
+            first: Box::new(finding),
+            others: Vec::new(),
+        }
+    }
+}
 
 impl Diagnostic for ConfigError {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {

@@ -32,10 +32,13 @@ mod value;
 mod warnings;
 
 pub use args::{Environment, ServeArgs};
+pub(crate) use error::Origin;
 pub use error::{ConfigError, Finding};
 pub use in_force::Config;
 pub use profile::Profile;
+pub(crate) use refusal::did_you_mean;
 pub use secret::Secret;
+pub(crate) use units::parse_duration;
 
 #[cfg(test)]
 mod tests;

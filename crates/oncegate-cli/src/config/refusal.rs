@@ -4,7 +4,7 @@
 
 /// Why one value is refused.
 #[derive(Clone, Debug)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     why: String,
     hints: Vec<String>,
     kind: Kind,
@@ -46,7 +46,7 @@ impl Refusal {
         self
     }
 
-    pub(super) fn why(&self) -> &str {
+    pub(crate) fn why(&self) -> &str {
         &self.why
     }
 
@@ -61,7 +61,7 @@ impl Refusal {
 }
 
 /// "did you mean ...?", or nothing if no known word is near.
-pub(super) fn did_you_mean<'n>(word: &str, known: impl Iterator<Item = &'n str>) -> String {
+pub(crate) fn did_you_mean<'n>(word: &str, known: impl Iterator<Item = &'n str>) -> String {
     nearest(word, known)
         .map(|name| format!("did you mean `{name}`?"))
         .unwrap_or_default()

@@ -10,7 +10,7 @@ use oncegate_tower::Quota;
 use super::refusal::Refusal;
 
 /// Reads a duration: a whole number and a unit.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, Refusal> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, Refusal> {
     let (number, unit) = split(text).ok_or_else(|| {
         Refusal::new("it is not a whole number followed by a unit").hint(DURATION)
     })?;

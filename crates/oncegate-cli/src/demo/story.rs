@@ -237,6 +237,10 @@ impl Story {
             println!("  oncegate keys --admin {admin} list");
             println!("  curl -s http://{admin}/metrics");
         }
+        println!("\nIs the API idempotent? First without Oncegate, then with it:\n");
+        for server in [self.api.address(), proxy] {
+            println!("  oncegate check http://{server}/payments -d '{{\"amount\":100}}'");
+        }
     }
 
     async fn send(&self, to: SocketAddr, order: &Order) -> Result<Answer, Failed> {

@@ -10,6 +10,8 @@ mod callers;
 #[cfg(test)]
 mod chain;
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod concurrency;
 #[cfg(test)]
 mod cors;

@@ -27,7 +27,7 @@ pub(crate) use answer::Answer;
 pub(crate) use client::{Request, get, pay, post, send, try_send};
 pub(crate) use http2::Http2;
 pub(crate) use origin::{Act, Execution, Gate, Origin};
-pub(crate) use program::{oncegate, program, run};
+pub(crate) use program::{BINARY, Ended, oncegate, program, run};
 pub(crate) use proxy::{Proxy, Setup};
 pub(crate) use python::Python;
 pub(crate) use relay::{Cut, Relay};
