@@ -1,4 +1,4 @@
-//! Counters that are not what they seem: no verdict may rest on one that is wrong, and none is a pass by default.
+//! What cannot be told: no verdict may rest on a counter that is wrong, or on what did not meet. None is a pass by default.
 
 use oncegate_check::case::Variant;
 use oncegate_check::dialect::ONCEGATE;
@@ -35,6 +35,24 @@ fn assert_verdict(finding: &Finding, verdict: Verdict, says: &str) {
     let Finding { case, because, .. } = finding;
     assert_eq!(finding.verdict, verdict, "{}: {because}", case.id);
     assert!(because.contains(says), "{}: {because}", case.id);
+}
+
+/// The first slow request is the one by which the checker learns how slow it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_meets_the_first_request_is_not_told() {
+    let origin = Origin::start(Defect::SlowOnce).await;
+    let operation = operation(&origin.url("/payments"));
+    let ids = [
+        "in-flight-answer",
+        "in-flight-mismatch",
+        "left-while-running",
+    ];
+    let cases: Vec<_> = ids.iter().map(|id| cases::named(id).unwrap()).collect();
+    let limits = Limits::default();
+    let report = run(&operation, &ONCEGATE, &cases, &limits, |_| {}).await;
+    for finding in &report.unwrap().findings {
+        assert_verdict(finding, Verdict::CannotTell, "that is slower (3 tries)");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
