@@ -134,7 +134,7 @@ pub enum Variant {
 }
 
 /// One thing that is done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A request, whose answer is awaited (or not: see [`Send::leave`]).
     Send(Send),
@@ -155,7 +155,7 @@ pub enum Step {
 }
 
 /// A request of a case: the plain operation, but for what is said here.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Send {
     /// The name under which expectations speak of it.
     pub label: &'static str,

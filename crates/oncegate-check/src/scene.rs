@@ -31,7 +31,7 @@ pub(crate) struct Stage<'a> {
 }
 
 /// What happened in one case.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Scene {
     /// In the order of sending.
     pub(crate) exchanges: Vec<Exchange>,

@@ -97,6 +97,8 @@ pub(crate) enum Defect {
     RunsAgainAfterCrash,
     /// It waits for what ran when it died.
     WaitsForTheDead,
+    /// It is slow once, whatever is asked of it then.
+    SlowOnce,
     /// Its list has places for so many; it answers without ids.
     FullPage,
     /// Its list sees payments late; it answers without ids.
@@ -252,6 +254,8 @@ struct Books {
     payments: Vec<Payment>,
     records: HashMap<Id, Record>,
     last_success: Option<Outcome>,
+    /// Whether it has been slow.
+    was_slow: bool,
     /// How often the list was looked at.
     looks: usize,
     /// Keys whose callers left.
@@ -373,7 +377,10 @@ impl Api {
 
     /// Whatever it was asked, it takes as long as the query says.
     async fn work(&self, query: &str) {
-        let slow = query.strip_prefix("slow=");
+        let mut slow = query.strip_prefix("slow=");
+        if self.defect == Defect::SlowOnce && slow.is_some() && self.is_tired() {
+            slow = None;
+        }
         let usual = if matches!(self.defect, Defect::CrowdBreaks | Defect::ForgetsTheLeft) {
             // Long enough for a crowd to gather, and for a caller to be gone.
             300
@@ -383,6 +390,11 @@ impl Api {
         };
         let milliseconds = slow.map_or(usual, |milliseconds| milliseconds.parse().unwrap());
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
+
+    /// From the second time on.
+    fn is_tired(&self) -> bool {
+        std::mem::replace(&mut self.books.lock().was_slow, true)
     }
 
     fn book(&self, amount: u64) -> Value {
