@@ -100,6 +100,7 @@ pub async fn run(
                 verdict: Verdict::CannotTell,
                 because,
                 exchanges: Vec::new(),
+                keys: Vec::new(),
             },
             None => {
                 let scene = play(&stage, case).await;
@@ -111,9 +112,9 @@ pub async fn run(
         findings.push(finding);
     }
     Ok(Report {
-        operation: operation.name.clone(),
+        operation: operation.clone(),
         dialect: dialect.name,
-        witness: stage.witness.describe(),
+        witness: stage.witness,
         requests,
         took: began.elapsed(),
         findings,
@@ -141,6 +142,7 @@ fn found(stage: &Stage<'_>, case: &'static Case, scene: Scene) -> Finding {
         verdict,
         because,
         exchanges: scene.exchanges,
+        keys: scene.keys,
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Stage<'a> {
 pub(crate) struct Scene {
     /// In the order of sending.
     pub(crate) exchanges: Vec<Exchange>,
+    /// The keys that the case was played with.
+    pub(crate) keys: Vec<String>,
     /// How far the counter moved, if there is one.
     pub(crate) effects: Option<i64>,
     /// Why the steps could not be taken.
@@ -48,17 +50,19 @@ struct Play<'a> {
 
 /// Takes the steps of a case.
 pub(crate) async fn play(stage: &Stage<'_>, case: &Case) -> Scene {
+    let keys = Keys::new();
     let mut play = Play {
         stage,
-        keys: Keys::new(),
         began: Instant::now(),
         started: Vec::new(),
         scene: Scene {
             exchanges: Vec::new(),
+            keys: keys.all(),
             effects: None,
             obstacle: None,
             requests: 0,
         },
+        keys,
     };
     let before = play.count().await;
     for step in case.steps {

@@ -3,4 +3,10 @@
 #[cfg(test)]
 mod origin;
 #[cfg(test)]
+mod recorder;
+#[cfg(test)]
+mod reports;
+#[cfg(test)]
+mod scripts;
+#[cfg(test)]
 mod verdicts;
