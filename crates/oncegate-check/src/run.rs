@@ -118,9 +118,9 @@ pub async fn run(
         }
     }
     Ok(Report {
-        operation: operation.name.clone(),
+        operation: operation.clone(),
         dialect: dialect.name,
-        witness: stage.witness.describe(),
+        witness: stage.witness,
         requests,
         took: began.elapsed(),
         findings: trials.into_iter().map(Trial::finding).collect(),
@@ -194,6 +194,7 @@ fn tell(trial: &mut Trial, progress: impl FnOnce(&Finding)) {
         verdict: trial.ruling.verdict,
         because: trial.ruling.because.clone(),
         exchanges: std::mem::take(&mut trial.scene.exchanges),
+        keys: trial.scene.keys.clone(),
     };
     progress(&finding);
     trial.scene.exchanges = finding.exchanges;
@@ -206,6 +207,7 @@ impl Trial {
             verdict: self.ruling.verdict,
             because: self.ruling.because,
             exchanges: self.scene.exchanges,
+            keys: self.scene.keys,
         }
     }
 }

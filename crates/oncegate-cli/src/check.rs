@@ -4,11 +4,12 @@ use oncegate_check::case::{Case, Severity};
 use oncegate_check::dialect::{Dialect, ONCEGATE};
 use oncegate_check::operation::{Form, Operation};
 use oncegate_check::report::Verdict;
-use oncegate_check::report::text::text;
 use oncegate_check::wire::Peer;
-use oncegate_check::{Limits, Progress, Trouble, cases, run as run_cases};
+use oncegate_check::{Limits, Trouble, cases, run as run_cases};
 
 use crate::command::Failed;
+
+mod output;
 
 /// The arguments of `oncegate check`.
 #[derive(Debug, clap::Args)]
@@ -24,6 +25,8 @@ pub struct Arguments {
     /// A header line; can be repeated
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
     headers: Vec<String>,
+    #[command(flatten)]
+    output: output::Output,
 }
 
 /// Runs the check, and prints the report.
@@ -45,19 +48,23 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let operation = Operation::new(peer, form);
     let cases: Vec<&'static Case> = cases::all().collect();
     let dialect: &'static Dialect = &ONCEGATE;
+    let teller = arguments.output.teller()?;
     let report = run_cases(
         &operation,
         dialect,
         &cases,
         &Limits::default(),
-        |_: Progress<'_>| {},
+        |progress| teller.progress(&operation, progress),
     )
     .await;
     let report = report.map_err(|trouble| match trouble {
         Trouble::Unreachable(..) | Trouble::Broken(..) => Failed::unavailable(trouble.to_string()),
         Trouble::Refused(..) => Failed::usage(trouble.to_string()),
     })?;
-    print!("{}", text(&report));
+    let reports = [report];
+    teller.conclude(&reports);
+    arguments.output.write(&reports)?;
+    let [report] = reports;
     let failed = report.count(Verdict::Fail);
     if failed > 0 {
         let money = report.failures(Severity::Money).count();

@@ -57,6 +57,12 @@ impl Peer {
         &self.authority
     }
 
+    /// Scheme, host and port.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.authority)
+    }
+
     /// Whether it can only be this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
