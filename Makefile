@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 step = @echo "== $(1)"
 
-.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge field-check deb container clean check-soak
+.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge field-check deb container clean check-soak check-report
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -68,6 +68,11 @@ bench-micro: ## what a request costs in instructions, held to the record (UPDATE
 	@$(CARGO) fmt --check --manifest-path bench/micro/Cargo.toml
 	@$(CARGO) test $(MICRO)
 	@$(CARGO) run $(MICRO) -- gate $(if $(UPDATE),--update)
+
+check-report: ## the HTML report of `oncegate check` in Chromium (PICTURES=FOLDER keeps what it looks like)
+	$(call step,check-report)
+	@$(CARGO) build --locked --quiet -p oncegate-cli
+	@crates/oncegate-check/tests/page/look target/debug/oncegate $(PICTURES)
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (60); stops at what it finds
 	@fuzz/run

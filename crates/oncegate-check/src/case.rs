@@ -374,6 +374,16 @@ impl Severity {
             Self::Advice => "advice",
         }
     }
+
+    /// What a broken promise of it does, in two words.
+    #[must_use]
+    pub const fn heading(self) -> &'static str {
+        match self {
+            Self::Money => "Loses money",
+            Self::Contract => "Breaks the contract",
+            Self::Advice => "Could be told better",
+        }
+    }
 }
 
 impl Send {

@@ -26,6 +26,15 @@ impl Keys {
         }
     }
 
+    /// As they are, the case's own first.
+    pub(crate) fn all(&self) -> Vec<String> {
+        vec![
+            self.first.clone(),
+            self.another.clone(),
+            letters(&self.first),
+        ]
+    }
+
     /// What stands for the logical operation in placeholders.
     fn operation(&self, key: Key) -> &str {
         match key {
@@ -108,9 +117,16 @@ fn filled(text: &str, logical: &str) -> String {
     if !text.contains("{{") {
         return text.to_owned();
     }
-    let number = u32::from_str_radix(&logical[..7], 16).unwrap_or_default();
     text.replace("{{uuid}}", logical)
-        .replace("{{n}}", &number.to_string())
+        .replace("{{n}}", &number_of(logical))
+}
+
+/// The number that goes with a key: its first seven digits.
+pub(crate) fn number_of(logical: &str) -> String {
+    let digits = logical.get(..7).unwrap_or_default();
+    u32::from_str_radix(digits, 16)
+        .unwrap_or_default()
+        .to_string()
 }
 
 fn filled_body(body: &[u8], logical: &str) -> Vec<u8> {

@@ -1,21 +1,40 @@
-//! What a run found.
+//! What a run found, and the forms in which it is told.
 
 use std::time::Duration;
 
 use crate::case::{Case, Severity};
+use crate::operation::Operation;
 use crate::wire::Exchange;
+use crate::witness::Witness;
 
+pub mod html;
+pub mod json;
+pub mod junit;
+mod mask;
+pub mod score;
+pub mod script;
+mod shell;
+mod show;
 pub mod text;
+
+/// By what and when reports were made. It is given: nothing here reads a clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Imprint<'a> {
+    /// Name and version of the program.
+    pub tool: &'a str,
+    /// The time, as RFC 3339 has it.
+    pub at: &'a str,
+}
 
 /// What a run found.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The operation's name.
-    pub operation: String,
+    /// What was tested.
+    pub operation: Operation,
     /// The dialect by which refusals were judged.
     pub dialect: &'static str,
     /// By what executions were told apart.
-    pub witness: String,
+    pub witness: Witness,
     /// How many requests were sent.
     pub requests: usize,
     /// How long it took.
@@ -35,6 +54,8 @@ pub struct Finding {
     pub because: String,
     /// What was sent and what came, in the order of sending.
     pub exchanges: Vec<Exchange>,
+    /// The keys that it was tried with; a script that reproduces it has its own in their place.
+    pub keys: Vec<String>,
 }
 
 /// Whether a promise is kept.
@@ -68,6 +89,22 @@ impl Report {
             .iter()
             .filter(|finding| finding.verdict == verdict)
             .count()
+    }
+
+    /// The findings, those first that a reader has to see first: failures that lose money, other failures, what could
+    /// not be told, and what holds.
+    #[must_use]
+    pub fn by_urgency(&self) -> Vec<&Finding> {
+        let mut findings: Vec<&Finding> = self.findings.iter().collect();
+        findings.sort_by_key(|finding| {
+            let urgency = match finding.verdict {
+                Verdict::Fail => 0,
+                Verdict::CannotTell => 1,
+                Verdict::Pass => 2,
+            };
+            (urgency, finding.case.severity)
+        });
+        findings
     }
 
     /// The failures of that severity.

@@ -119,9 +119,9 @@ pub async fn run(
         }
     }
     Ok(Report {
-        operation: operation.name.clone(),
+        operation: operation.clone(),
         dialect: dialect.name,
-        witness: stage.witness.describe(),
+        witness: stage.witness,
         requests,
         took: began.elapsed(),
         findings: trials.into_iter().map(Trial::finding).collect(),
@@ -215,6 +215,7 @@ fn tell(trial: &mut Trial, progress: impl FnOnce(&Finding)) {
         verdict: trial.ruling.verdict,
         because: trial.ruling.because.clone(),
         exchanges: std::mem::take(&mut trial.scene.exchanges),
+        keys: trial.scene.keys.clone(),
     };
     progress(&finding);
     trial.scene.exchanges = finding.exchanges;
@@ -227,6 +228,7 @@ impl Trial {
             verdict: self.ruling.verdict,
             because: self.ruling.because,
             exchanges: self.scene.exchanges,
+            keys: self.scene.keys,
         }
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Scene {
     pub(crate) after: Option<i64>,
     /// Why what was counted is not believed.
     pub(crate) doubt: Option<String>,
+    /// The keys that the case was played with.
+    pub(crate) keys: Vec<String>,
     /// Why the steps could not be taken.
     pub(crate) obstacle: Option<String>,
     /// How many requests it took, the counter's included.
@@ -74,14 +76,18 @@ struct Play<'a> {
 /// Takes the steps of a case.
 pub(crate) async fn play(stage: &Stage<'_>, steps: &[Step]) -> Scene {
     let now = Instant::now();
+    let keys = Keys::new();
     let mut play = Play {
         stage,
-        keys: Keys::new(),
         began: now,
         quiet_at: now,
         restarted: false,
         started: Vec::new(),
-        scene: Scene::default(),
+        scene: Scene {
+            keys: keys.all(),
+            ..Scene::default()
+        },
+        keys,
     };
     play.scene.before = play.count().await;
     for step in steps {

@@ -2,11 +2,14 @@
 //!
 //! Each piece of evidence speaks for the dialects that document it. What speaks for fewer of them says more.
 
+use serde::Serialize;
+
+use super::AUTO;
 use crate::report::Report;
 use crate::wire::{Exchange, Response};
 
 /// What the answers of a run look like.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Resemblance {
     /// The dialects that the evidence speaks for most, alike; none, if nothing was seen.
     pub closest: Vec<&'static str>,
@@ -15,7 +18,7 @@ pub struct Resemblance {
 }
 
 /// Something that was seen, and whose way it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Evidence {
     /// What was seen, as a clause.
     pub seen: String,
@@ -24,14 +27,29 @@ pub struct Evidence {
 }
 
 impl Resemblance {
-    /// The sum of it, as a sentence.
+    /// The sum of it and the reasons, as a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let seen: Vec<&str> = self.evidence.iter().map(|piece| &*piece.seen).collect();
+        format!("It {}: {}.", self.summary(), seen.join("; "))
+    }
+
+    /// The sum of it, as a clause about the API.
     #[must_use]
     pub fn summary(&self) -> String {
         match self.closest.as_slice() {
-            [] => "it resembles no dialect that is known here".to_owned(),
-            [one] => format!("it resembles the dialect {one} most"),
-            several => format!("it resembles the dialects {} alike", several.join(" and ")),
+            [] => "resembles no dialect that is known here".to_owned(),
+            [one] => format!("resembles the dialect {one} most"),
+            several => format!("resembles the dialects {} alike", several.join(" and ")),
         }
+    }
+}
+
+impl Report {
+    /// What the answers look like, where no dialect was named.
+    #[must_use]
+    pub fn resemblance(&self) -> Option<Resemblance> {
+        (self.dialect == AUTO.name).then(|| resemblance(self))
     }
 }
 

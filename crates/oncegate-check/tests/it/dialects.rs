@@ -4,7 +4,10 @@ use oncegate_check::case::{Case, Need};
 use oncegate_check::dialect::{
     ADYEN, AUTO, Dialect, IETF, ONCEGATE, PAYPAL, Resemblance, STRIPE, resemblance,
 };
-use oncegate_check::report::{Finding, Report, Verdict};
+use oncegate_check::report::html::html;
+use oncegate_check::report::json::json;
+use oncegate_check::report::text::summary;
+use oncegate_check::report::{Finding, Imprint, Report, Verdict};
 use oncegate_check::{Limits, cases, run};
 
 use crate::origin::{Accent, Defect, Origin};
@@ -159,6 +162,23 @@ async fn a_run_of_which_no_dialect_is_named_says_whose_way_it_saw() {
         );
         assert!(resemblance.summary().contains(closest[0]));
         assert!(resemblance.evidence.len() > 3, "{defect:?}: it says why");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_say_what_an_api_resembles_where_no_dialect_was_named() {
+    for (dialect, says) in [(&AUTO, true), (&ONCEGATE, false)] {
+        let report = check(Defect::None, dialect, &["replay-runs-once"]).await;
+        let sentence = "resembles the dialect oncegate most: keys are read from Idempotency-Key";
+        assert_eq!(summary(&report, 500).contains(sentence), says);
+        let imprint = Imprint {
+            tool: "a test",
+            at: "now",
+        };
+        let page = html(std::slice::from_ref(&report), imprint);
+        assert_eq!(page.contains(sentence), says);
+        let document = json(&[report], imprint);
+        assert_eq!(document.contains(r#""speaks_for""#), says);
     }
 }
 

@@ -8,11 +8,17 @@ mod openapi;
 #[cfg(test)]
 mod origin;
 #[cfg(test)]
+mod recorder;
+#[cfg(test)]
+mod reports;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod restartable;
 #[cfg(test)]
 mod rules;
+#[cfg(test)]
+mod scripts;
 #[cfg(test)]
 mod verdicts;
 #[cfg(test)]
