@@ -10,6 +10,8 @@ mod callers;
 #[cfg(test)]
 mod chain;
 #[cfg(test)]
+mod check_reports;
+#[cfg(test)]
 mod concurrency;
 #[cfg(test)]
 mod cors;
