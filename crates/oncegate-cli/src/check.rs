@@ -10,6 +10,7 @@ mod config;
 mod described;
 mod fields;
 mod list;
+mod output;
 mod plan;
 mod run;
 mod single;
@@ -23,5 +24,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failed> {
         print!("{}", list::text(&cases));
         return Ok(());
     }
-    run::run(&plan::plan(&arguments, cases).await?, arguments.fail_on).await
+    let plan = plan::plan(&arguments, cases).await?;
+    run::run(&plan, &arguments.output, arguments.fail_on).await
 }

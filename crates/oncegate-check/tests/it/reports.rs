@@ -133,9 +133,8 @@ async fn what_an_api_answers_does_nothing_to_a_reader() {
         assert!(!document.contains('\u{202e}'), "{name} turns letters round");
     }
     let page = html(&[report], IMPRINT).to_lowercase();
-    for tag in ["<img", "<script", "<svg", "<iframe", "javascript:alert"] {
-        let inside = page.contains(tag);
-        assert!(!inside || tag.starts_with("java"), "the page has {tag}");
+    for tag in ["<img", "<script", "<svg", "<iframe", "href=\"javascript:"] {
+        assert!(!page.contains(tag), "the page has {tag}");
     }
     assert_eq!(page.matches("<style").count(), 1);
     assert_eq!(

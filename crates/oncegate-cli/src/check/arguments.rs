@@ -7,6 +7,7 @@ use clap::builder::ValueParser;
 use oncegate_check::case::Severity;
 use oncegate_check::operation::Count;
 
+use super::output::Output;
 use crate::config::parse_duration;
 
 /// The arguments of `oncegate check`.
@@ -85,6 +86,8 @@ pub struct Arguments {
     /// Exit with 1 if a case of this severity or a worse one fails
     #[arg(long, value_name = "SEVERITY", value_parser = severities(), default_value = "contract")]
     pub(super) fail_on: Severity,
+    #[command(flatten)]
+    pub(super) output: Output,
 
     /// Requests at once
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(2..=500))]

@@ -1,15 +1,16 @@
 //! Runs a plan, one operation after the other, and says by its end whether all is well.
 
+use oncegate_check::Trouble;
 use oncegate_check::case::Severity;
-use oncegate_check::report::text::text;
 use oncegate_check::report::{Report, Verdict};
-use oncegate_check::{Progress, Trouble};
 
+use super::output::Output;
 use super::plan::Plan;
 use crate::command::Failed;
 
-/// Runs it, and prints what was found.
-pub(super) async fn run(plan: &Plan, fail_on: Severity) -> Result<(), Failed> {
+/// Runs it, and tells what was found.
+pub(super) async fn run(plan: &Plan, output: &Output, fail_on: Severity) -> Result<(), Failed> {
+    let teller = output.teller()?;
     let mut reports = Vec::with_capacity(plan.operations.len());
     for operation in &plan.operations {
         let report = oncegate_check::run(
@@ -17,13 +18,12 @@ pub(super) async fn run(plan: &Plan, fail_on: Severity) -> Result<(), Failed> {
             plan.dialect,
             &plan.cases,
             &plan.limits,
-            |_: Progress<'_>| {},
+            |progress| teller.progress(operation, progress),
         );
         reports.push(report.await.map_err(in_vain)?);
     }
-    for report in &reports {
-        print!("{}", text(report));
-    }
+    teller.conclude(&reports);
+    output.write(&reports)?;
     conclude(&reports, fail_on)
 }
 

@@ -12,6 +12,8 @@ mod chain;
 #[cfg(test)]
 mod check;
 #[cfg(test)]
+mod check_reports;
+#[cfg(test)]
 mod concurrency;
 #[cfg(test)]
 mod cors;
