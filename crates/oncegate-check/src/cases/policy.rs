@@ -63,6 +63,7 @@ pub(super) const CASES: &[Case] = &[
             Step::Join,
         ],
         expect: &[
+            Expect::During("duplicate", "first"),
             Expect::Succeeds("first"),
             Expect::AsDocumented("duplicate", Refusal::InFlight),
         ],

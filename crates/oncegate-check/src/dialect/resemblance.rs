@@ -57,19 +57,17 @@ impl Report {
 #[must_use]
 pub fn resemblance(report: &Report) -> Resemblance {
     let evidence = Seen { report }.evidence();
-    let mut closest = Vec::new();
-    let mut highest = 0;
-    for name in NAMES {
-        let score = score(name, &evidence);
-        if score > highest {
-            highest = score;
-            closest.clear();
-        }
-        if score == highest && score > 0 {
-            closest.push(*name);
-        }
-    }
+    let closest = closest(&evidence);
     Resemblance { closest, evidence }
+}
+
+fn closest(evidence: &[Evidence]) -> Vec<&'static str> {
+    let scores = NAMES.iter().map(|name| (*name, score(name, evidence)));
+    let highest = scores.clone().map(|(_, score)| score).max();
+    scores
+        .filter(|(_, score)| *score > 0 && Some(*score) == highest)
+        .map(|(name, _)| name)
+        .collect()
 }
 
 /// What only one dialect does counts as much as what all do, once for each of them.
@@ -275,3 +273,24 @@ const FIELDS: &[(&str, Names)] = &[
     ("transient-error", &["adyen"]),
     ("PayPal-Debug-Id", &["paypal"]),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(speaks_for: Names) -> Evidence {
+        Evidence {
+            seen: String::new(),
+            speaks_for,
+        }
+    }
+
+    #[test]
+    fn what_one_dialect_does_says_more_than_what_several_do() {
+        let several = || seen(&["oncegate", "ietf", "stripe"]);
+        let evidence = [several(), several(), seen(&["adyen"])];
+        assert_eq!(closest(&evidence), ["adyen"]);
+        assert_eq!(closest(&evidence[..2]), ["oncegate", "ietf", "stripe"]);
+        assert_eq!(closest(&[seen(&[])]), <[&str; 0]>::default());
+    }
+}

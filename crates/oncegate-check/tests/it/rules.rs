@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use oncegate_check::cases;
+use oncegate_check::dialect::Fate;
+use oncegate_check::policy::discovered;
 use oncegate_check::rules::RULES;
 
 #[test]
@@ -54,6 +56,21 @@ fn the_page_of_rules_is_what_the_code_says() {
         written == page,
         "docs/checked-rules.md is out of date: run this test with UPDATE_PAPERS=1"
     );
+}
+
+#[test]
+fn the_policy_in_the_papers_is_one() {
+    let papers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/checks.md");
+    let papers = std::fs::read_to_string(papers).unwrap();
+    let examples = papers.split("```json\n").skip(1);
+    let mut policies = examples
+        .filter_map(|rest| rest.split("```").next())
+        .filter(|example| example.contains("\"match\""));
+    let policy = policies.next().expect("an example of a policy");
+    let policy = discovered(policy.as_bytes(), "PUT", "/payments/7");
+    let policy = policy.unwrap().expect("a route for it");
+    assert_eq!(policy.mismatch, Some(422));
+    assert_eq!(policy.server_error, Some(Fate::Released));
 }
 
 fn page() -> String {
