@@ -19,7 +19,8 @@ use crate::response::StoredResponse;
 pub struct OwnerId([u8; 16]);
 
 impl OwnerId {
-    /// A new owner that no other process will ever make.
+    /// A new owner that no other process will ever make. Bytes for several are fetched at a time: a process that forks
+    /// after its first owner gives some to both halves, so fork before it, or `exec` behind it.
     ///
     /// # Panics
     /// If the operating system has no randomness to give: without it owners could collide, and two holders of

@@ -61,7 +61,7 @@ impl StoredResponse {
         put_fields(&mut buffer, headers.iter().filter(|(name, _)| kept(name)));
         put_fields(&mut buffer, trailers.iter().filter(|(name, _)| kept(name)));
         buffer.extend_from_slice(body);
-        Self(buffer.into())
+        Self::from_bytes(buffer)
     }
 
     /// Encodes an outcome that was executed, but whose answer is not kept: its retry is told so, and where the
@@ -76,7 +76,7 @@ impl StoredResponse {
                 .filter(|(name, _)| **name == header::LOCATION),
         );
         put_fields(&mut buffer, std::iter::empty());
-        Self(buffer.into())
+        Self::from_bytes(buffer)
     }
 
     /// The same outcome without its body and headers, for a store that has no room for them.
@@ -95,9 +95,11 @@ impl StoredResponse {
     }
 
     /// The stored response with these bytes, as a store reads it back. They are judged when they are decoded.
+    ///
+    /// Room behind them goes: stores count the bytes alone, and the record would hold the rest unseen for a day.
     #[must_use]
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self(bytes.into())
+        Self(bytes.into_boxed_slice().into())
     }
 
     /// Decodes it.
@@ -183,8 +185,7 @@ pub fn is_always_kept(name: &HeaderName) -> bool {
     }
 }
 
-/// What stands before the fields, with room behind it: a buffer that grew would be moved, and kept with what it has
-/// too much.
+/// What stands before the fields, with room behind it: a buffer that grew would be moved.
 fn head(status: StatusCode, kept: bool, origin: Option<&HeaderValue>, room: usize) -> Vec<u8> {
     // An origin that does not fit is none: its CORS headers are then replayed to nobody.
     let origin = origin
@@ -198,7 +199,7 @@ fn head(status: StatusCode, kept: bool, origin: Option<&HeaderValue>, room: usiz
     buffer
 }
 
-/// What these fields take at most: those that are not kept take nothing.
+/// What these fields take at most: of those that are not kept, the room goes again.
 fn fields_bytes_max(fields: &HeaderMap) -> usize {
     let field_bytes =
         |(name, value): (&HeaderName, &HeaderValue)| 2 + name.as_str().len() + 4 + value.len();
@@ -369,6 +370,26 @@ mod tests {
         ]);
         let stored = StoredResponse::kept(StatusCode::OK, &answer, None, b"", &HeaderMap::new());
         assert!(stored.parts().unwrap().headers.is_empty());
+    }
+
+    /// A cookie is not kept, and yet room was once made for it that stayed as long as the record: a store said to hold
+    /// a gigabyte could take many.
+    #[test]
+    fn a_stored_response_takes_no_more_memory_than_stores_count() {
+        let cookie = "a".repeat(60_000);
+        let mut answer = headers(&[("location", "/p/1"), ("date", "now")]);
+        answer.insert("set-cookie", HeaderValue::from_str(&cookie).unwrap());
+        let mut roomy = Vec::with_capacity(60_000);
+        roomy.push(ENCODING_VERSION);
+        for stored in [
+            StoredResponse::kept(StatusCode::OK, &answer, None, b"paid", &HeaderMap::new()),
+            StoredResponse::not_kept(StatusCode::OK, &answer),
+            StoredResponse::from_bytes(roomy),
+        ] {
+            let counted = stored.as_bytes().len();
+            let taken = stored.0.try_into_mut().unwrap().capacity();
+            assert_eq!(taken, counted);
+        }
     }
 
     #[test]
