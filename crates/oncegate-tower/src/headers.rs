@@ -4,7 +4,7 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Removes the headers that are `unwanted`. Nearly always none of them is there, and to see that in one walk over the
-/// names is cheaper than to look each one up.
+/// names is cheaper than to look each one up. For a fixed few: it walks once more for each name that is found.
 pub fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     while let Some(name) = headers.keys().find(|name| unwanted(name)).cloned() {
         headers.remove(name);

@@ -672,7 +672,7 @@ async fn converse(proxy: &Proxy, bytes: &str, ends: bool) -> Option<Answer> {
 
 impl Whole {
     /// The values of the lines of this name.
-    fn lines(&self, name: &str) -> Vec<&str> {
+    pub(super) fn lines(&self, name: &str) -> Vec<&str> {
         let lines = self
             .head
             .split("\r\n")

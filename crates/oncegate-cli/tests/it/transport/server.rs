@@ -200,6 +200,34 @@ async fn a_head_that_is_too_large_is_431() {
     }
 }
 
+/// hyper is told a limit only where it is not its own: all three must be kept to the header.
+#[tokio::test]
+async fn as_many_headers_as_are_allowed_pass_and_one_more_is_431() {
+    for headers_max in [8, 100, 101] {
+        let origin = Origin::bind().await;
+        let settings = ServerSettings {
+            headers_max,
+            ..ServerSettings::default()
+        };
+        let proxy = Proxy::start(&origin, settings).await;
+        let mut client = proxy.connect().await;
+        let head = |others| {
+            format!(
+                "GET / HTTP/1.1\r\nhost: h\r\n{}\r\n",
+                "x: y\r\n".repeat(others)
+            )
+        };
+        client.write(head(headers_max - 1)).await;
+        let mut wire = origin.accept().await;
+        let passed = wire.read_head().await.matches("x: y\r\n").count();
+        assert_eq!(passed, headers_max - 1);
+        wire.write(OK).await;
+        read_ok(&mut client).await;
+        client.write(head(headers_max)).await;
+        assert!(client.read_head().await.starts_with("HTTP/1.1 431 "));
+    }
+}
+
 #[tokio::test]
 async fn no_host_and_two_hosts_are_refused_before_anybody_judges_the_request() {
     let origin = Origin::bind().await;
