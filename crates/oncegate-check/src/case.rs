@@ -206,6 +206,8 @@ pub enum Key {
     NotAscii,
     /// Just as long as is permitted.
     Longest,
+    /// Of that length; the end differs for each variant of the second number.
+    OfLength(u8, u8),
     /// Longer than is permitted; the end differs for each variant of the number.
     TooLong(u8),
 }

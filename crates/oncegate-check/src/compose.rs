@@ -38,7 +38,9 @@ impl Keys {
     /// What stands for the logical operation in placeholders.
     fn operation(&self, key: Key) -> &str {
         match key {
-            Key::Another | Key::Capitals | Key::TooLong(1..) => &self.another,
+            Key::Another | Key::Capitals | Key::TooLong(1..) | Key::OfLength(_, 1..) => {
+                &self.another
+            }
             Key::Plain
             | Key::Quoted
             | Key::Bare
@@ -53,6 +55,7 @@ impl Keys {
             | Key::Control
             | Key::NotAscii
             | Key::Longest
+            | Key::OfLength(_, 0)
             | Key::TooLong(0) => &self.first,
         }
     }
@@ -326,6 +329,10 @@ impl<'a> KeyLine<'a> {
             Key::Letters => self.written(&letters(plain)),
             Key::Capitals => self.written(&letters(plain).to_ascii_uppercase()),
             Key::Longest => self.written(&padded_key(plain, self.length_max)),
+            Key::OfLength(length, end) => {
+                let begin = padded_key(plain, usize::from(length) - 1);
+                self.written(&format!("{begin}{end}"))
+            }
             Key::TooLong(end) => {
                 self.written(&format!("{}-{end}", padded_key(plain, self.length_max)))
             }

@@ -30,6 +30,7 @@ pub(crate) async fn prepare(stage: &mut Stage<'_>, cases: &[&Case]) -> Result<us
     let mut requests = executions.len() + search.requests;
     search.end(stage);
     requests += calibrate(stage).await;
+    requests += derive(stage).await;
     for variant in OTHER_FORMS {
         let needs = |case: &&Case| case.needs.contains(&Need::Variant(*variant));
         if cases.iter().any(needs) {
@@ -90,6 +91,25 @@ async fn calibrate(stage: &mut Stage<'_>) -> usize {
         && second.is_success()
     {
         stage.witness.calibrate(first, second);
+    }
+    scene.requests
+}
+
+/// Ids that are made from the key or the body are the same however often it runs. Where answers are the only witness,
+/// two equal requests without a key show it.
+async fn derive(stage: &mut Stage<'_>) -> usize {
+    let requires_key = stage.operation.requires_key() == Some(true);
+    if stage.witness.counter.is_some() || stage.witness.traits.is_empty() || requires_key {
+        return 0;
+    }
+    let keyless = Step::Send(BASELINE.key(Key::Absent));
+    let scene = play(stage, &[keyless, keyless]).await;
+    if let [one, two] = scene.exchanges.as_slice()
+        && let (Some(one), Some(two)) = (one.response(), two.response())
+        && one.is_success()
+        && two.is_success()
+    {
+        stage.witness.drop_derived(one, two);
     }
     scene.requests
 }

@@ -183,6 +183,7 @@ fn follow(trials: &mut [Trial], before: Option<i64>) {
     for trial in trials.iter_mut().skip(last.unwrap_or_default()) {
         let moved = trial.scene.after.map(|after| before - after);
         if let Some(moved @ (..=-1 | 1..)) = moved {
+            trial.scene.moved_late = true;
             trial.scene.doubt = Some(format!(
                 "the counter moved by {moved} after the case: others write, or effects come late"
             ));

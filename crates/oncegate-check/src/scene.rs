@@ -41,6 +41,8 @@ pub(crate) struct Scene {
     pub(crate) after: Option<i64>,
     /// Why what was counted is not believed.
     pub(crate) doubt: Option<String>,
+    /// Whether the counter moved when the case was over.
+    pub(crate) moved_late: bool,
     /// The keys that the case was played with.
     pub(crate) keys: Vec<String>,
     /// Why the steps could not be taken.

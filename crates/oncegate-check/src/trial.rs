@@ -79,9 +79,12 @@ pub(crate) async fn control(stage: &mut Stage<'_>, lasting: Duration) -> usize {
     }
     let said = match scene.effects() {
         Some(1) => return scene.requests,
-        Some(moved) => format!(
-            "moved by {moved} while one operation ran: it counts what others do, or does not count all"
-        ),
+        Some(moved) => {
+            stage.witness.surplus |= moved > 1;
+            format!(
+                "moved by {moved} while one operation ran: it counts what others do, or does not count all"
+            )
+        }
         None => "told nothing any more".to_owned(),
     };
     let target = probe.target;

@@ -7,7 +7,7 @@
 //! * the answers themselves: what is another one for each execution (an id, a `Location`) is equal in the answers of one.
 //!   Times are no witness, nor is what a request brought along, nor the number of a request: they differ for other reasons.
 //!
-//! What it cannot see: an API that derives its ids from the key. There only a counter tells.
+//! What it cannot see: an API that derives its ids from the key, and requires one. There only a counter tells.
 
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub struct Witness {
     pub lag: Duration,
     /// Why a counter that there was is not believed.
     pub doubt: Option<String>,
+    /// Whether the counter saw more than ran: others write, or effects come late. Then no answer acquits.
+    pub surplus: bool,
     /// What tells two executions apart. Answers of another form may lack a part of it.
     pub traits: Vec<Trait>,
 }
@@ -84,6 +86,22 @@ impl Witness {
             if !self.traits.contains(&part) {
                 self.traits.push(part);
             }
+        }
+    }
+
+    /// Drops what two equal requests without a key share: it is made from what was sent, so that two executions under
+    /// one key would share it, too.
+    pub fn drop_derived(&mut self, one: &Response, two: &Response) {
+        let (body, other) = (one.json(), two.json());
+        let known = self.traits.len();
+        self.traits.retain(|part| {
+            let pair = part
+                .of(one, body.as_ref())
+                .zip(part.of(two, other.as_ref()));
+            pair.is_none_or(|(one, two)| one != two)
+        });
+        if self.traits.is_empty() && known > 0 {
+            self.doubt = Some(DERIVED.to_owned());
         }
     }
 
@@ -186,28 +204,44 @@ fn differs(candidate: &Trait, executions: &[(&Request, &Response)]) -> bool {
     distinct.len() == values.len() && !values.iter().all(of_time) && !echoes(&values, executions)
 }
 
-/// Whether each value came with its own request, and with no other: a placeholder or the key, sent back.
+/// Whether each value has a part that came with its own request, and with no other: a placeholder or the key, sent back
+/// whole, cut, or written in another way.
 fn echoes(values: &[String], executions: &[(&Request, &Response)]) -> bool {
+    let sent: Vec<String> = executions
+        .iter()
+        .map(|(request, _)| letters(&sent(request)))
+        .collect();
     values.iter().enumerate().all(|(own, value)| {
-        // Of a `Location` the last segment is what a request could have named.
-        let text = value
-            .trim_matches('"')
-            .rsplit('/')
-            .next()
-            .unwrap_or_default();
-        let brought = |(request, _): &(&Request, &Response)| brings(request, text.as_bytes());
-        text.len() >= ECHO_BYTES_MIN
-            && executions
-                .iter()
-                .enumerate()
-                .all(|(at, execution)| brought(execution) == (at == own))
+        let value = letters(value.as_bytes());
+        let brought = |part: &&str| {
+            let mut others = sent.iter().enumerate();
+            others.all(|(at, sent)| sent.contains(part) == (at == own))
+        };
+        // All are letters of ASCII: any place is a boundary.
+        let width = value.len().min(ECHO_BYTES);
+        let mut parts = (0..=value.len() - width).map(|at| &value[at..at + width]);
+        width >= ECHO_BYTES_MIN && parts.any(|part| brought(&part))
     })
 }
 
-fn brings(request: &Request, text: &[u8]) -> bool {
-    let within = |bytes: &[u8]| bytes.windows(text.len()).any(|part| part == text);
-    let in_fields = request.fields.iter().any(|(_, value)| within(value));
-    in_fields || within(request.target.as_bytes()) || within(&request.body)
+/// All that a request says, one after the other.
+fn sent(request: &Request) -> Vec<u8> {
+    let mut sent = request.target.as_bytes().to_vec();
+    for (_, value) in &request.fields {
+        sent.push(b' ');
+        sent.extend_from_slice(value);
+    }
+    sent.push(b' ');
+    sent.extend_from_slice(&request.body);
+    sent
+}
+
+/// Letters and digits, without case: what stays of a value however it is written.
+fn letters(bytes: &[u8]) -> String {
+    let letters = bytes.iter().filter(|byte| byte.is_ascii_alphanumeric());
+    letters
+        .map(|byte| char::from(byte.to_ascii_lowercase()))
+        .collect()
 }
 
 fn leaves(value: &Value, pointer: &str, found: &mut Vec<Trait>) {
@@ -292,6 +326,11 @@ fn collect_lists(value: &Value, pointer: &str, depth: usize, lists: &mut Vec<Cou
 const LIST_DEPTH_MAX: usize = 3;
 /// Shorter values are found in keys by chance.
 const ECHO_BYTES_MIN: usize = 6;
+/// So long a part of a longer value is not found in a request by chance.
+const ECHO_BYTES: usize = 8;
+/// Why nothing tells executions apart, though answers differ.
+const DERIVED: &str =
+    "two equal requests without a key get the same id: it is made from what was sent";
 /// Most parts of an answer that are looked at.
 const LEAVES_MAX: usize = 256;
 /// Ends of names, without `_` and case, of members that are another one in each answer, executed or not.

@@ -53,6 +53,28 @@ pub(super) const CASES: &[Case] = &[
         why: "Where keys are cut to the length of a column, the second order gets the first one's answer and never happens.",
         fix: "Refuse a key over the limit with 400; never truncate it. MySQL without strict mode does it in silence.",
     },
+    Case {
+        id: "permitted-keys-apart",
+        title: "Two keys of a permitted length that differ only at their end are two keys",
+        rules: &["M-05"],
+        severity: Severity::Money,
+        needs: &[],
+        steps: &[
+            Step::Send(Send::new("first").key(Key::OfLength(65, 0))),
+            Step::Send(Send::new("second").key(Key::OfLength(65, 1))),
+            Step::Send(Send::new("longer").key(Key::OfLength(129, 0))),
+            Step::Send(Send::new("as long").key(Key::OfLength(129, 1))),
+            Step::Send(Send::new("longest").key(Key::OfLength(u8::MAX, 0))),
+            Step::Send(Send::new("last").key(Key::OfLength(u8::MAX, 1))),
+        ],
+        expect: &[
+            Expect::NotTheAnswerOf("second", "first"),
+            Expect::NotTheAnswerOf("as long", "longer"),
+            Expect::NotTheAnswerOf("last", "longest"),
+        ],
+        why: "A column of 64 or 128 letters cuts what the check at the door let through: keys that begin alike, as those of one tenant or one day do, become one.",
+        fix: "Let the column hold the longest key that is taken, and refuse longer ones.",
+    },
     never_twice!(
         "unbalanced-key-runs-once",
         "A request whose key has a quote that is never closed does not run twice",

@@ -76,6 +76,25 @@ pub(super) const CASES: &[Case] = &[
         fix: "Send `Idempotent-Replayed: true` with every answer that comes from a record, and with no other.",
     },
     Case {
+        id: "later-retry-runs-once",
+        title: "A retry a second later runs nothing",
+        rules: &["M-41"],
+        severity: Severity::Money,
+        needs: &[],
+        steps: &[
+            Step::Send(Send::new("first")),
+            Step::Pause,
+            Step::Send(Send::new("retry")),
+        ],
+        expect: &[
+            Expect::Succeeds("first"),
+            Expect::RefusedOrSame("retry", "first"),
+            Expect::Effects(1),
+        ],
+        why: "Retries come after a time-out, with a back-off, or from a person: a guard that forgets within a second, or holds its lock only while the first request runs, guards against double clicks alone.",
+        fix: "Keep keys for a day at least, from the end of the first request.",
+    },
+    Case {
         id: "no-key-no-replay",
         title: "Two equal requests without a key both run",
         rules: &["M-07"],

@@ -36,20 +36,25 @@ impl Court<'_> {
     }
 
     fn uncounted(&self, seen: Result<i64, String>, least: u32) -> Judgement {
-        let doubt = self.scene.doubt.as_ref();
-        let doubt = doubt.or(self.stage.witness.doubt.as_ref());
-        let because = |problem: &str| {
-            let doubt = doubt.map(|doubt| format!(" ({doubt})")).unwrap_or_default();
-            Unclear(format!("{problem}{doubt}"))
-        };
+        let because = |problem: &str| self.unclear(problem);
         match seen {
             Ok(_) if !self.heard_all() => because(UNHEARD),
             Ok(seen) if seen < i64::from(least) => Broken(format!(
                 "the answers are of {seen} executions, where {least} have to be"
             )),
+            // Answers can be those of the record while something runs behind them.
+            Ok(_) if self.scene.moved_late || self.stage.witness.surplus => because(SURPLUS),
             Ok(_) => Holds,
             Err(problem) => because(&problem),
         }
+    }
+
+    /// With what is wrong with the counter, if there was one.
+    fn unclear(&self, problem: &str) -> Judgement {
+        let doubt = self.scene.doubt.as_ref();
+        let doubt = doubt.or(self.stage.witness.doubt.as_ref());
+        let doubt = doubt.map(|doubt| format!(" ({doubt})")).unwrap_or_default();
+        Unclear(format!("{problem}{doubt}"))
     }
 
     fn shows_fewer(&self, seen: &Result<i64, String>, least: u32) -> bool {
@@ -104,12 +109,31 @@ impl Court<'_> {
                 "it ran again, and was answered {}",
                 response.status
             )),
-            None if first.body == response.body => Holds,
-            None => Unclear(ALIKE.to_owned()),
+            None => self.looks_same(label, first, response),
+        }
+    }
+
+    /// Equal answers of which nothing tells executions apart: a counter shows whether this one ran beside the others.
+    pub(super) fn looks_same(&self, label: &str, first: &Response, other: &Response) -> Judgement {
+        if first.body != other.body {
+            return Unclear(ALIKE.to_owned());
+        }
+        let others = self.scene.exchanges.iter().filter(|exchange| {
+            let response = exchange.response();
+            // Whoever got no answer may have run.
+            exchange.label != label && response.is_none_or(Response::is_success)
+        });
+        match self.scene.effects() {
+            None => self.unclear(ALIKE),
+            Some(effects) if effects > i64::try_from(others.count()).unwrap_or(i64::MAX) => {
+                Counted(format!("it ran {effects} times, {label} included"))
+            }
+            Some(_) => Holds,
         }
     }
 }
 
 const UNHEARD: &str =
     "a request without an answer may have run; a counter (--effects) would show it";
+const SURPLUS: &str = "the answers are of no more executions than may be, but a counter saw more: others write, or effects come late";
 const MIXED: &str = "a part of two answers is the same, and a part is not; a counter (--effects) would show which counts";

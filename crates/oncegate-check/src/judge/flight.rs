@@ -1,6 +1,6 @@
 //! What is said while the first request is running, and to those who come back after their caller left.
 
-use super::{ALIKE, Broken, Court, Holds, Judgement, Missed, Unclear, says_unknown};
+use super::{Broken, Court, Holds, Judgement, Missed, Unclear, says_unknown};
 use crate::case::Refusal;
 use crate::wire::{Exchange, Outcome, Response};
 
@@ -142,8 +142,7 @@ impl Court<'_> {
                 "it ran beside the first, and was answered {}",
                 duplicate.status
             )),
-            None if first.body == duplicate.body => Holds,
-            None => Unclear(ALIKE.to_owned()),
+            None => self.looks_same(label, first, duplicate),
         }
     }
 

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod dialects;
+#[cfg(test)]
+mod hostile;
 #[cfg(feature = "openapi")]
 #[cfg(test)]
 mod openapi;

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 mod accent;
 mod answers;
@@ -119,6 +120,10 @@ pub(crate) enum Defect {
     LongIsNone,
     /// It cuts keys that are too long.
     CutsKeys,
+    /// It cuts keys that it takes.
+    CutsPermittedKeys,
+    /// It forgets keys within a second.
+    ForgetsSoon,
     /// It takes one byte less than it should.
     ShortKeys,
     /// It takes what it cannot parse for none.
@@ -268,6 +273,7 @@ struct Record {
     outcome: Option<Outcome>,
     /// How many duplicates came while it was in flight.
     crowd: usize,
+    made_at: Instant,
 }
 
 #[derive(Clone)]
@@ -421,6 +427,7 @@ impl Record {
             fingerprint,
             outcome: None,
             crowd: 0,
+            made_at: Instant::now(),
         }
     }
 }

@@ -8,6 +8,11 @@ pub(crate) const BROKEN: &[(&str, Defect, &str)] = &[
     ("long-key-runs-once", Defect::LongIsNone, "2 executions"),
     ("long-keys-apart", Defect::CutsKeys, "answer of the other"),
     (
+        "permitted-keys-apart",
+        Defect::CutsPermittedKeys,
+        "answer of the other",
+    ),
+    (
         "unbalanced-key-runs-once",
         Defect::MalformedIsNone,
         "2 executions",

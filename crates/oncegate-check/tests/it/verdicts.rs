@@ -130,6 +130,7 @@ const BROKEN: &[(&str, Defect, &str)] = &[
         Defect::OtherType,
         "content-type: first application/json, then text/plain",
     ),
+    ("later-retry-runs-once", Defect::ForgetsSoon, "ran again"),
     ("replay-marked", Defect::Unmarked, "on a replay"),
     (
         "no-key-no-replay",

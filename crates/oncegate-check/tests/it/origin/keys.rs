@@ -63,6 +63,9 @@ fn sized(mut key: String, defect: Defect) -> Result<Option<String>, NoKey> {
         }
         key.truncate(longest);
     }
+    if defect == Defect::CutsPermittedKeys {
+        key.truncate(64);
+    }
     if defect == Defect::FoldsCase {
         key.make_ascii_lowercase();
     }
