@@ -214,7 +214,8 @@ impl Play<'_> {
         loop {
             let exchange = self.send(send).await?;
             let is_broken = self.restarted && exchange.response().is_none();
-            let goes_on = is_broken || self.is_in_flight(&exchange);
+            let goes_on =
+                is_broken || self.is_in_flight(&exchange) || self.is_early_failure(&exchange);
             if !goes_on || Instant::now() > deadline {
                 self.keep(send.variant, exchange);
                 return Ok(());
@@ -226,9 +227,19 @@ impl Play<'_> {
 
     fn is_in_flight(&self, exchange: &Exchange) -> bool {
         let in_flight = self.stage.dialect.statuses(Refusal::InFlight);
-        exchange
+        exchange.response().is_some_and(|response| {
+            in_flight.contains(&response.status)
+                && !says_unknown(response)
+                && !self.stage.witness.names(response)
+        })
+    }
+
+    /// Some say with a 500 that the first is in flight. Clients come back after it, so it counts once the first has ended.
+    fn is_early_failure(&self, exchange: &Exchange) -> bool {
+        let failed = exchange
             .response()
-            .is_some_and(|response| in_flight.contains(&response.status) && !says_unknown(response))
+            .is_some_and(|response| response.status >= 500);
+        failed && Instant::now() < self.quiet_at
     }
 
     async fn restart(&mut self) -> Result<(), String> {

@@ -80,6 +80,15 @@ impl Witness {
         parts.iter().any(Option::is_some).then_some(Identity(parts))
     }
 
+    /// Whether an answer names its execution in full, as no refusal does. A text is no name.
+    #[must_use]
+    pub fn names(&self, response: &Response) -> bool {
+        let body = response.json();
+        let shown =
+            |part: &Trait| *part != Trait::Body && part.of(response, body.as_ref()).is_some();
+        !self.traits.is_empty() && self.traits.iter().all(shown)
+    }
+
     /// Takes in what tells executions of another form apart.
     pub fn learn(&mut self, traits: Vec<Trait>) {
         for part in traits {

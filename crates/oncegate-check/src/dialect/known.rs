@@ -92,6 +92,8 @@ pub const AUTO: Dialect = Dialect {
     name: "auto",
     mismatch: &[400, 409, 422],
     in_flight: &[409, 422],
+    // To most of them any text is a key.
+    malformed: &[],
     replay_marker: None,
     fates: OPEN,
     promised: &[],

@@ -70,6 +70,10 @@ impl Court<'_> {
             Ok(response) if says_unknown(response) => Broken(format!(
                 "{label} was told that nobody knows the outcome, where it is due"
             )),
+            Ok(response) if self.stage.witness.names(response) => Unclear(format!(
+                "{label} was answered {} with the words of an execution: its outcome under another status, or a refusal",
+                response.status
+            )),
             Ok(response) if self.is_in_flight(response) => self.still_in_flight(label, response),
             Ok(response) => Broken(format!(
                 "{label} was answered {}, where the outcome is due",

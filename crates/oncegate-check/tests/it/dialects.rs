@@ -23,7 +23,7 @@ async fn check(defect: Defect, dialect: &'static Dialect, ids: &[&str]) -> Repor
         .unwrap()
 }
 
-async fn finding(defect: Defect, dialect: &'static Dialect, id: &str) -> Finding {
+pub(crate) async fn finding(defect: Defect, dialect: &'static Dialect, id: &str) -> Finding {
     let report = check(defect, dialect, &[id]).await;
     report.findings.into_iter().next().unwrap()
 }

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod dialects;
+mod fairness;
 #[cfg(test)]
 mod hostile;
 #[cfg(feature = "openapi")]

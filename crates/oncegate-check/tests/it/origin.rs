@@ -196,6 +196,10 @@ pub(crate) enum Defect {
     VagueMismatch,
     /// It tells a duplicate in flight by a status that says nothing.
     VagueInFlight,
+    /// It breaks on a duplicate in flight.
+    BreaksInFlight,
+    /// It replays what was done as a conflict.
+    ReplaysAsConflict,
     /// It does not say when to come back.
     NoRetryAfter,
 }

@@ -127,7 +127,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 const AFTER_HELP: &str = "\
-In paths and bodies {{uuid}} and {{n}} stand for something new in each logical operation, and the same in its retries.
+In paths and bodies {{uuid}} stands for something new in each logical operation, and the same in its retries.
 Forms: slow, client-error, server-error, rate-limited, cookie, binary, empty, chunked, large.
 Exit codes: 0 all is well, 1 a case fails, 64 the command line or a file is wrong, 69 the API cannot be reached.
 docs/checking.md has examples of everything.";

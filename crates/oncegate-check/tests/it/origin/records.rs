@@ -138,6 +138,9 @@ impl Api {
         if self.defect == Defect::VagueInFlight {
             refusal.status = StatusCode::BAD_REQUEST;
         }
+        if self.defect == Defect::BreaksInFlight {
+            refusal = words::BROKEN;
+        }
         let mut answer = self.refuse(refusal);
         if self.defect != Defect::NoRetryAfter {
             answer
@@ -151,6 +154,9 @@ impl Api {
         let mut outcome = outcome.clone();
         if self.defect == Defect::OtherStatus {
             outcome.status = StatusCode::OK;
+        }
+        if self.defect == Defect::ReplaysAsConflict {
+            outcome.status = StatusCode::CONFLICT;
         }
         if self.defect == Defect::OtherBytes {
             let value: Value = serde_json::from_slice(&outcome.body).unwrap();
