@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 step = @echo "== $(1)"
 
-.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge field-check deb container clean check-soak check-report
+.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge field-check field-report deb container clean check-soak check-report
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -83,6 +83,12 @@ fuzz-merge: ## keep what fuzzing found of new code in the corpora
 field-check: ## every host of the field does what its page says, with a new key each time (installs packages)
 	$(call step,field-check)
 	@field/run --hosts -- field/host-check {url} {options}
+
+field-report: ## docs/field-report.md: the checker tried on the whole field (installs packages)
+	$(call step,field-report)
+	@$(CARGO) build --locked --quiet -p oncegate-cli
+	@field/run --all -- field/report judge {name} {url} {options} {told}
+	@field/report write docs/field-report.md
 
 check-soak: ## the verdicts of `oncegate check` on a busy machine, RUNS (50) times in a row
 	@.ci/check-soak

@@ -8,7 +8,7 @@ const { Payments } = require("./payments");
 function serve(idempotent, { replayed = () => false, failed = () => {} } = {}) {
   const payments = new Payments();
   const app = express();
-  app.use(express.json());
+  app.use(express.json({ limit: "4mb" }));
   app.get("/payments", (request, response) => {
     response.json(payments.list());
   });
@@ -26,7 +26,7 @@ function serve(idempotent, { replayed = () => false, failed = () => {} } = {}) {
       next(error);
     }
   });
-  app.listen(Number(process.env.PORT), "127.0.0.1");
+  return app.listen(Number(process.env.PORT), "127.0.0.1");
 }
 
 module.exports = { serve };
