@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod dialects;
+#[cfg(test)]
 mod fairness;
 #[cfg(test)]
 mod hostile;
