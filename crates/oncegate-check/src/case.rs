@@ -255,6 +255,8 @@ pub enum Change {
 pub enum Expect {
     /// It did what was asked: 2xx. Without this nothing else of the case can be told.
     Succeeds(&'static str),
+    /// If it is refused, nothing in the refusal tells that answer from others.
+    RevealsNothingOf(&'static str, &'static str),
     /// Its answer is what that form promises. Without this nothing else of the case can be told.
     Kind(&'static str, Variant),
     /// It was sent while the other was running. If not, the case is tried again.

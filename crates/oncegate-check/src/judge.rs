@@ -9,7 +9,7 @@ mod failures;
 mod flight;
 mod words;
 
-use crate::case::{Case, Expect, Part, Promise, Refusal};
+use crate::case::{Case, Expect, Need, Part, Promise, Refusal, Variant};
 use crate::report::Verdict;
 use crate::scene::{Scene, Stage};
 use crate::wire::{Exchange, Outcome, Response};
@@ -58,9 +58,15 @@ pub(crate) fn judge(stage: &Stage<'_>, case: &Case, scene: &Scene) -> Ruling {
     }
     let court = Court { stage, scene };
     let (mut counted, mut unclear) = (None, None);
+    let wants_limit = case.needs.contains(&Need::Variant(Variant::RateLimited));
+    let is_limited = !wants_limit && scene.has_answer(TOO_MANY);
     for expect in case.expect {
         match court.judge(expect) {
             Holds => {}
+            // Whoever limits requests says nothing of this one.
+            Broken(_) if is_limited && !expect.is_of_effects() => {
+                unclear = unclear.or_else(|| Some(LIMITED.to_owned()));
+            }
             Broken(because) => return ruling(Verdict::Fail, because, Ground::Seen),
             Missed(because) => return ruling(Verdict::CannotTell, because, Ground::Missed),
             // What a case rests on is unclear: nothing else can be told.
@@ -79,6 +85,20 @@ pub(crate) fn judge(stage: &Stage<'_>, case: &Case, scene: &Scene) -> Ruling {
 }
 
 impl Expect {
+    /// Whether it is about what ran and whose answer came: no limit explains that.
+    const fn is_of_effects(&self) -> bool {
+        matches!(
+            self,
+            Self::Effects(_)
+                | Self::EffectsAtMost(_)
+                | Self::RefusedOrSame(..)
+                | Self::NotTheAnswerOf(..)
+                | Self::RevealsNothingOf(..)
+                | Self::AllSame(_)
+                | Self::Unlike(..)
+        )
+    }
+
     /// Whether nothing else of a case can be told where this is unclear.
     const fn is_ground(&self) -> bool {
         matches!(
@@ -113,6 +133,7 @@ impl Court<'_> {
             Expect::Refused(label, refusal) => self.refused(label, refusal),
             Expect::RefusedOrSame(label, first) => self.refused_or_same(label, first),
             Expect::NotTheAnswerOf(label, other) => self.not_the_answer_of(label, other),
+            Expect::RevealsNothingOf(label, other) => self.reveals_nothing_of(label, other),
             Expect::Unlike(label, other) => self.unlike(label, other),
             Expect::InFlight(label, first) => self.in_flight(label, first),
             Expect::RetryAfter(label) => self.retry_after(label),
@@ -346,6 +367,10 @@ fn list(statuses: &[u16]) -> String {
 
 /// Why two answers do not show whether something ran twice, and what would.
 const ALIKE: &str = "two executions look alike; an API whose answers have an id, or a counter (--effects), would show it";
+
+/// Why an answer that should have been another one is held against nobody.
+const LIMITED: &str = "the API answered 429: it limits requests; raise its limit for the check, or choose fewer cases";
+const TOO_MANY: u16 = 429;
 
 /// Lines that say what an answer is, so that a replay has them as the first answer did.
 const DESCRIBING: &[&str] = &[

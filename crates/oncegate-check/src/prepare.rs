@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::case::{Case, Key, Need, Send, Step, Variant};
 use crate::operation::{Count, Probe};
+use crate::report::excerpt;
 use crate::run::Trouble;
 use crate::scene::{Scene, Stage, document, play};
 use crate::wire::{Exchange, Outcome};
@@ -50,8 +51,7 @@ async fn execute(stage: &Stage<'_>) -> Result<Exchange, Trouble> {
     match &exchange.outcome {
         Outcome::Answered(response) if response.is_success() => Ok(exchange),
         Outcome::Answered(response) => {
-            let body = String::from_utf8_lossy(&response.body);
-            let body: String = body.chars().take(BODY_SHOWN).collect();
+            let body = excerpt(stage.operation, &response.body);
             Err(Trouble::Refused(name, response.status, body))
         }
         Outcome::Unreachable(problem) => Err(Trouble::Unreachable(name, problem.clone())),
@@ -248,5 +248,3 @@ const LAG_OF_GIVEN_MAX: Duration = Duration::from_secs(2);
 const LAG_OF_FOUND_MAX: Duration = Duration::from_millis(500);
 /// Between two looks at a counter.
 const FOLLOW_PAUSE: Duration = Duration::from_millis(20);
-/// Most letters of an answer in a message.
-const BODY_SHOWN: usize = 200;

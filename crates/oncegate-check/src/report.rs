@@ -81,6 +81,18 @@ impl Verdict {
     }
 }
 
+/// The beginning of what an API answered, as it may be shown to anybody: on one line, without secrets.
+pub(crate) fn excerpt(operation: &Operation, body: &[u8]) -> String {
+    let near = body.get(..EXCERPT_BYTES_READ).unwrap_or(body);
+    let shown = show::Showcase::of_operation(operation).line(&String::from_utf8_lossy(near));
+    shown.chars().take(EXCERPT_SHOWN).collect()
+}
+
+/// Most letters of an answer in a message.
+const EXCERPT_SHOWN: usize = 200;
+/// Secrets are masked before it is cut.
+const EXCERPT_BYTES_READ: usize = 8 * 1024;
+
 impl Report {
     /// How many findings have this verdict.
     #[must_use]

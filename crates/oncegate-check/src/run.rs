@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use crate::case::{Case, Need};
+use crate::case::{Case, Need, Step};
 use crate::dialect::Dialect;
 use crate::judge::{Ground, Ruling, judge};
 use crate::learn::learn;
@@ -82,7 +82,14 @@ pub async fn run(
     mut progress: impl FnMut(Progress<'_>),
 ) -> Result<Report, Trouble> {
     let began = Instant::now();
-    let (learned, asked) = learn(operation, dialect, limits).await;
+    let deadline = began + limits.run_timeout;
+    let too_slow = |_| {
+        let problem = format!("it was not done in {:?}", limits.run_timeout);
+        Trouble::Broken(operation.name.clone(), problem)
+    };
+    let (learned, asked) = timeout_at(deadline, learn(operation, dialect, limits))
+        .await
+        .map_err(too_slow)?;
     let mut stage = Stage {
         operation: &learned,
         dialect,
@@ -94,7 +101,8 @@ pub async fn run(
         usual_for: Duration::ZERO,
         slow_for: None,
     };
-    let mut requests = asked + prepare(&mut stage, cases).await?;
+    let prepared = timeout_at(deadline, prepare(&mut stage, cases)).await;
+    let mut requests = asked + prepared.map_err(too_slow)??;
     let mut trials: Vec<Trial> = Vec::with_capacity(cases.len());
     for (done, case) in cases.iter().copied().enumerate() {
         progress(Progress::Began(case, done, cases.len()));
@@ -102,7 +110,10 @@ pub async fn run(
             Some(because) => not_tried(case, because),
             None => match seen_before(&stage, case, &trials) {
                 Some(trial) => trial,
-                None => try_case(&mut stage, case).await,
+                // What it has begun is left alone: each wait of it has an end of its own.
+                None => timeout_at(deadline, try_case(&mut stage, case))
+                    .await
+                    .unwrap_or_else(|_| not_tried(case, out_of_time(limits))),
             },
         };
         requests += trial.requests;
@@ -131,17 +142,34 @@ pub async fn run(
 /// Why a case is not tried.
 fn obstacle(stage: &Stage<'_>, case: &Case, requests: usize, elapsed: Duration) -> Option<String> {
     let limits = stage.limits;
-    if requests >= limits.requests_max {
-        return Some(format!("the run has sent its {requests} requests"));
+    if requests + least_requests(case, limits) > limits.requests_max {
+        return Some(format!(
+            "the run has sent {requests} of its {} requests",
+            limits.requests_max
+        ));
     }
     if elapsed >= limits.run_timeout {
-        return Some(format!("the run has taken its {:?}", limits.run_timeout));
+        return Some(out_of_time(limits));
     }
     let lacks = |need: Need| {
         let of_dialect = stage.dialect.lacks(need);
         of_dialect.or_else(|| stage.operation.lacks(need))
     };
     case.needs.iter().copied().find_map(lacks)
+}
+
+fn out_of_time(limits: &Limits) -> String {
+    format!("the run has taken its {:?}", limits.run_timeout)
+}
+
+/// How many requests a case takes that is tried once.
+fn least_requests(case: &Case, limits: &Limits) -> usize {
+    let of_step = |step: &Step| match step {
+        Step::Send(_) | Step::Start(_) | Step::Settle(_) => 1,
+        Step::Burst(_) => limits.burst,
+        Step::Join | Step::Pause | Step::Quiet | Step::Chaos => 0,
+    };
+    case.steps.iter().map(of_step).sum()
 }
 
 fn not_tried(case: &'static Case, because: String) -> Trial {

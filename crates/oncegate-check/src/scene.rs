@@ -54,6 +54,12 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
+    /// Whether anything was answered with that status.
+    pub(crate) fn has_answer(&self, status: u16) -> bool {
+        let mut responses = self.exchanges.iter().filter_map(Exchange::response);
+        responses.any(|response| response.status == status)
+    }
+
     /// How far the counter moved, if there is one that is believed.
     pub(crate) fn effects(&self) -> Option<i64> {
         if self.doubt.is_some() {

@@ -89,6 +89,22 @@ impl Witness {
         !self.traits.is_empty() && self.traits.iter().all(shown)
     }
 
+    /// What of one answer, that no other has, stands in a second one.
+    #[must_use]
+    pub fn revealed(&self, answer: &Response, told: &Response) -> Option<String> {
+        let body = answer.json();
+        let shows = |value: &[u8]| {
+            let within = |bytes: &[u8]| bytes.windows(value.len()).any(|part| part == value);
+            within(&told.body) || told.fields.iter().any(|(_, line)| within(line))
+        };
+        let part = self.traits.iter().find(|part| {
+            let value = part.of(answer, body.as_ref()).unwrap_or_default();
+            let value = value.trim_matches('"').as_bytes();
+            value.len() >= ECHO_BYTES_MIN && shows(value)
+        })?;
+        Some(part.describe())
+    }
+
     /// Takes in what tells executions of another form apart.
     pub fn learn(&mut self, traits: Vec<Trait>) {
         for part in traits {

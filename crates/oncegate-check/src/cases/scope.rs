@@ -14,6 +14,7 @@ pub(super) const CASES: &[Case] = &[
             Expect::Succeeds("first"),
             Expect::Succeeds("own"),
             Expect::NotTheAnswerOf("same key", "first"),
+            Expect::RevealsNothingOf("same key", "first"),
         ],
         why: "Keys such as an order's number are guessed or shared. Whoever sends one reads another's answer, and its own payment never happens.",
         fix: "Find records by principal and key, not by the key alone.",
@@ -31,6 +32,7 @@ pub(super) const CASES: &[Case] = &[
         expect: &[
             Expect::Succeeds("first"),
             Expect::NotTheAnswerOf("nobody", "first"),
+            Expect::RevealsNothingOf("nobody", "first"),
         ],
         why: "Where the record is asked before the credentials are, a key is as good as a password, and it stands in logs.",
         fix: "Authenticate first, and look the key up in the principal's own records.",

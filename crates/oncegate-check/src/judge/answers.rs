@@ -34,6 +34,23 @@ impl Court<'_> {
         }
     }
 
+    pub(super) fn reveals_nothing_of(&self, label: &str, other: &str) -> Judgement {
+        let (refusal, other) = match self.pair(label, other) {
+            Ok(pair) => pair,
+            Err(judgement) => return judgement,
+        };
+        if refusal.is_success() {
+            return Holds;
+        }
+        match self.stage.witness.revealed(other, refusal) {
+            Some(what) => Broken(format!(
+                "{label} was answered {}, with {what} of the other's answer in it",
+                refusal.status
+            )),
+            None => Holds,
+        }
+    }
+
     /// A line that `Connection` names is for one connection. Each answer may have its own; a record brings back the
     /// line without its name.
     pub(super) fn no_hop_by_hop(&self, first: &str, again: &str) -> Judgement {

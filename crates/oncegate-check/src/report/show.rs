@@ -78,6 +78,13 @@ impl Showcase {
         }
     }
 
+    /// For what was answered before there is a finding.
+    pub(super) fn of_operation(operation: &Operation) -> Self {
+        Self {
+            secrets: Secrets::of(operation, &[]),
+        }
+    }
+
     /// For one finding, while others are still to come.
     pub(super) fn of_one(operation: &Operation, finding: &Finding) -> Self {
         Self {

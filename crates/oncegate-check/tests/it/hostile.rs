@@ -1,7 +1,10 @@
 //! APIs that look right and are not, and others that look wrong and are right: nothing may be told of them that is not so.
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -13,7 +16,8 @@ use oncegate_check::dialect::AUTO;
 use oncegate_check::operation::{Form, Operation};
 use oncegate_check::report::{Finding, Report, Verdict};
 use oncegate_check::wire::Peer;
-use oncegate_check::{Limits, cases, run};
+use oncegate_check::{Limits, Trouble, cases, run};
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -135,4 +139,125 @@ async fn equal_answers_acquit_nobody() {
     let api = Api::start(|_, _| (StatusCode::OK, r#"{"ok":true}"#.to_owned())).await;
     let ids = ["replay-runs-once", "mismatch-leaves-record"];
     assert_untold(&api.check(&ids).await, "two executions look alike");
+}
+
+/// What stands in the refusal goes to a terminal, and into the logs of a CI server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_told_without_secrets_and_control_bytes() {
+    let api = Api::start(|headers, _| {
+        let secret = headers["authorization"].to_str().unwrap();
+        let body = format!("\x1b[2J\x07 {secret} is not welcome");
+        (StatusCode::INTERNAL_SERVER_ERROR, body)
+    })
+    .await;
+    let operation = api.operation();
+    let cases: Vec<_> = cases::all().collect();
+    let trouble = run(&operation, &AUTO, &cases, &Limits::default(), |_| {}).await;
+    let Err(Trouble::Refused(_, 500, told)) = trouble else {
+        panic!("{trouble:?}");
+    };
+    assert!(told.contains(r"\x1b[2J\x07"), "{told}");
+    assert!(told.contains("is not welcome"), "{told}");
+    assert!(!told.contains("of-nobody-else"), "{told}");
+}
+
+/// Whatever looks odd is answered 429, as by a limit that was reached just then.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_accused_of_what_a_rate_limit_answered() {
+    let api = Api::start(|headers, _| {
+        let is_plain = matches!(key(headers).len(), 0 | 36);
+        let status = if is_plain {
+            StatusCode::CREATED
+        } else {
+            StatusCode::TOO_MANY_REQUESTS
+        };
+        (status, String::new())
+    })
+    .await;
+    let report = api.check(&["malformed-key-answer"]).await;
+    assert_untold(&report, "answered 429: it limits requests");
+}
+
+/// A server that takes connections and says nothing: each answer could be waited for half a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_never_answers_is_given_up_when_the_time_of_the_run_is_over() {
+    let silent = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}/payments", silent.local_addr().unwrap());
+    let (peer, target) = Peer::of(&url).unwrap();
+    let plain = Form {
+        method: "POST".to_owned(),
+        target,
+        fields: Vec::new(),
+        body: Vec::new(),
+    };
+    let operation = Operation::new(peer, plain);
+    let limits = Limits {
+        run_timeout: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let cases: Vec<_> = cases::all().collect();
+    let checked = run(&operation, &AUTO, &cases, &limits, |_| {});
+    let trouble = tokio::time::timeout(Duration::from_secs(20), checked)
+        .await
+        .expect("its end before that of one answer");
+    let told = trouble.unwrap_err().to_string();
+    assert!(told.contains("not done in 200ms"), "{told}");
+}
+
+/// A burst that does not fit is not begun.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_case_begins_that_has_more_requests_than_are_left() {
+    let api = Api::start(|_, _| (StatusCode::OK, r#"{"ok":true}"#.to_owned())).await;
+    let case = cases::named("burst-is-told").unwrap();
+    let limits = Limits {
+        requests_max: 30,
+        ..Limits::default()
+    };
+    let report = run(&api.operation(), &AUTO, &[case], &limits, |_| {}).await;
+    let report = report.unwrap();
+    assert_untold(&report, "of its 30 requests");
+    assert!(report.requests <= 30, "{}", report.requests);
+}
+
+/// It finds records by the key alone, and refuses whoever is not their owner by showing what there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_shows_anothers_payment_is_a_leak() {
+    let records: Mutex<HashMap<String, (String, u64)>> = Mutex::default();
+    let last = AtomicU64::new(1_000_000);
+    let api = Api::start(move |headers, _| {
+        let who = headers.get("authorization");
+        let who = who
+            .map(|who| who.to_str().unwrap().to_owned())
+            .unwrap_or_default();
+        let id = last.fetch_add(1, Ordering::Relaxed);
+        if key(headers).is_empty() {
+            return (StatusCode::CREATED, format!(r#"{{"id":"pay_{id}"}}"#));
+        }
+        let mut records = records.lock();
+        let record = records.entry(key(headers)).or_insert((who.clone(), id));
+        if record.0 == who {
+            (
+                StatusCode::CREATED,
+                format!(r#"{{"id":"pay_{}"}}"#, record.1),
+            )
+        } else {
+            let existing = format!(r#"{{"error":"conflict","existing":"pay_{}"}}"#, record.1);
+            (StatusCode::CONFLICT, existing)
+        }
+    })
+    .await;
+    let mut operation = api.operation();
+    operation.second = Some(vec![(
+        "Authorization".to_owned(),
+        b"Bearer of-another".to_vec(),
+    )]);
+    let case = cases::named("another-principal-answer").unwrap();
+    let report = run(&operation, &AUTO, &[case], &Limits::default(), |_| {}).await;
+    let finding = &report.unwrap().findings[0];
+    assert_eq!(finding.verdict, Verdict::Fail, "{}", finding.because);
+    assert!(
+        finding.because.contains("/id of the other's answer"),
+        "{}",
+        finding.because
+    );
 }

@@ -2,7 +2,7 @@
 
 use oncegate_check::Trouble;
 use oncegate_check::case::Severity;
-use oncegate_check::report::{Report, Verdict};
+use oncegate_check::report::{Finding, Report, Verdict};
 
 use super::output::Output;
 use super::plan::Plan;
@@ -62,5 +62,19 @@ fn conclude(reports: &[Report], fail_on: Severity) -> Result<(), Failed> {
     if told.next().is_none() {
         return Err(Failed::unavailable("nothing could be told of this API"));
     }
+    let heart = |finding: &&Finding| finding.case.id == HEART;
+    let findings = reports.iter().flat_map(|report| &report.findings);
+    if let Some(untold) = findings
+        .filter(heart)
+        .find(|finding| finding.verdict == Verdict::CannotTell)
+    {
+        return Err(Failed::unavailable(format!(
+            "whether a retry runs again could not be told ({HEART}): {}",
+            untold.because
+        )));
+    }
     Ok(())
 }
+
+/// The case without which no API passes that was asked about it, whatever else it keeps.
+const HEART: &str = "replay-runs-once";

@@ -243,3 +243,35 @@ async fn effects_are_counted_where_the_owner_says() {
         checked.stdout
     );
 }
+
+/// It runs each time, and nothing shows it. Others of its promises hold: that must not look like a pass to a CI server.
+#[tokio::test]
+async fn an_api_passes_only_if_it_could_be_told_whether_a_retry_runs_again() {
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nConnection: close\r\n\r\n{\"ok\":true}";
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/payments", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut lines = BufReader::new(&mut stream).lines();
+            while lines
+                .next_line()
+                .await
+                .unwrap_or_default()
+                .is_some_and(|line| !line.is_empty())
+            {}
+            // Whoever has gone misses nothing.
+            drop(stream.write_all(ANSWER).await);
+        }
+    });
+    let only = "replay-runs-once,replay-same-status";
+    let checked = oncegate(&["check", &url, "--only", only]).await;
+    server.abort();
+    assert!(checked.stdout.contains("pass"), "{checked:?}");
+    assert_eq!(checked.code, Some(69), "{checked:?}");
+    assert!(
+        checked.stderr.contains("whether a retry runs again"),
+        "{checked:?}"
+    );
+}
