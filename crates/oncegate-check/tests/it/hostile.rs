@@ -12,7 +12,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 use http_body_util::BodyExt;
-use oncegate_check::dialect::AUTO;
+use oncegate_check::dialect::{AUTO, ONCEGATE};
 use oncegate_check::operation::{Form, Operation};
 use oncegate_check::report::{Finding, Report, Verdict};
 use oncegate_check::wire::Peer;
@@ -174,7 +174,12 @@ async fn nobody_is_accused_of_what_a_rate_limit_answered() {
         (status, String::new())
     })
     .await;
-    let report = api.check(&["malformed-key-answer"]).await;
+    // By a dialect that says how a malformed key is answered.
+    let case = cases::named("malformed-key-answer").unwrap();
+    let (operation, limits) = (api.operation(), Limits::default());
+    let report = run(&operation, &ONCEGATE, &[case], &limits, |_| {})
+        .await
+        .unwrap();
     assert_untold(&report, "answered 429: it limits requests");
 }
 
