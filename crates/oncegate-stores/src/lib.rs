@@ -21,8 +21,12 @@
 #[cfg(feature = "file")]
 pub mod file;
 mod open;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod url;
 
+#[cfg(feature = "redis")]
+pub use crate::redis::{RedisOpenError, RedisOptions, RedisStore};
 #[cfg(feature = "file")]
 pub use file::{Durability, FileOpenError, FileOptions, FileStore};
 pub use open::{OpenError, open};

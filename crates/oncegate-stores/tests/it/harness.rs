@@ -2,7 +2,7 @@
 //! the store.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -70,6 +70,20 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         .enable_all()
         .build()
         .unwrap()
+        .block_on(future)
+}
+
+/// The same on a runtime that all tests share, for stores whose connection is a task: it goes on while the thread that
+/// made it waits for others.
+pub(crate) fn on_threads<F: Future>(future: F) -> F::Output {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    RUNTIME
+        .get_or_init(|| {
+            tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .unwrap()
+        })
         .block_on(future)
 }
 

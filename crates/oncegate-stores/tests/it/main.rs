@@ -9,4 +9,6 @@ mod disk;
 mod harness;
 mod opening;
 mod persistence;
+#[cfg(feature = "redis")]
+mod redis;
 mod suite;

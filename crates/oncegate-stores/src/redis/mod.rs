@@ -1,0 +1,22 @@
+//! The Redis store: records in Redis or Valkey, shared by any number of processes.
+//!
+//! * One Lua script for each method, so that each is atomic, and takes one round trip. Time is the server's.
+//! * Three keys for each record, with one hash tag, so that a Cluster keeps them together: the record, its body, and
+//!   the fence, which outlives a release.
+//! * Redis itself removes a record at its `purge_at` and a body at its `expires_at`. Neither follows a lease.
+//!
+//! What it cannot promise: Redis answers before a write is on a disk or on a replica, unless it is told otherwise
+//! (`appendfsync always`). A write that was lost so is a key that is free again.
+
+mod changes;
+mod error;
+mod link;
+mod options;
+mod place;
+mod reply;
+mod scripts;
+mod store;
+
+pub use error::RedisOpenError;
+pub use options::RedisOptions;
+pub use store::RedisStore;

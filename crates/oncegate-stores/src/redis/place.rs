@@ -1,0 +1,102 @@
+//! A place in a walk through all records, by `SCAN`: where it goes on, and what it has found beyond what was asked for.
+
+use std::collections::VecDeque;
+
+use oncegate::hash::RecordId;
+use oncegate::store::{Cursor, StoreError};
+
+use super::error::failed;
+use super::link::Link;
+
+/// A place in a walk through all records.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    /// What Redis wants to hear at the next step; `None` at the beginning and behind the end.
+    scan: Option<u64>,
+    found: VecDeque<RecordId>,
+}
+
+impl Place {
+    /// The place that a cursor names.
+    pub(super) fn of(cursor: Option<Cursor>) -> Option<Self> {
+        let Some(Cursor(text)) = cursor else {
+            return Some(Self::default());
+        };
+        let (scan, found) = text.split_once(':')?;
+        let scan = match scan {
+            "" => None,
+            digits => Some(digits.parse().ok()?),
+        };
+        let found = found
+            .split(',')
+            .filter(|id| !id.is_empty())
+            .map(record_id)
+            .collect::<Option<_>>()?;
+        Some(Self { scan, found })
+    }
+
+    /// Where the walk goes on; `None` at its end.
+    pub(super) fn cursor(&self) -> Option<Cursor> {
+        if self.is_at_the_end() {
+            return None;
+        }
+        let scan = self.scan.map_or_else(String::new, |scan| scan.to_string());
+        let found: Vec<String> = self.found.iter().map(RecordId::to_string).collect();
+        Some(Cursor(format!("{scan}:{}", found.join(","))))
+    }
+
+    /// Whether everything was seen. The next step begins anew.
+    pub(super) fn is_at_the_end(&self) -> bool {
+        self.found.is_empty() && self.scan.is_none()
+    }
+
+    /// Up to `limit` of what was found.
+    pub(super) fn take(&mut self, limit: usize) -> Vec<RecordId> {
+        self.found.drain(..limit.min(self.found.len())).collect()
+    }
+
+    /// Goes one step on, if nothing is left of the last one.
+    pub(super) async fn more(
+        &mut self,
+        link: &mut Link,
+        prefix: &str,
+        limit: usize,
+        doing: &'static str,
+    ) -> Result<(), StoreError> {
+        if !self.found.is_empty() {
+            return Ok(());
+        }
+        let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
+            .arg(self.scan.unwrap_or_default())
+            .arg("MATCH")
+            .arg(format!("{prefix}{{*}}"))
+            .arg("COUNT")
+            .arg(limit.clamp(1, SCAN_COUNT_MAX))
+            .query_async(link)
+            .await
+            .map_err(|error| failed(doing, error))?;
+        self.scan = (next != 0).then_some(next);
+        let ids = keys.iter().filter_map(|key| {
+            key.strip_prefix(prefix)?
+                .strip_prefix('{')?
+                .strip_suffix('}')
+        });
+        self.found.extend(ids.filter_map(record_id));
+        Ok(())
+    }
+}
+
+fn record_id(hex: &str) -> Option<RecordId> {
+    let bytes = hex.as_bytes();
+    if bytes.len() != 64 {
+        return None;
+    }
+    let mut id = [0; 32];
+    for (byte, digits) in id.iter_mut().zip(bytes.chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(RecordId::from_bytes(id))
+}
+
+/// Most keys that Redis is asked to look at in one step: a step holds up everybody else.
+const SCAN_COUNT_MAX: usize = 500;

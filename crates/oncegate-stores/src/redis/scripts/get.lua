@@ -1,0 +1,2 @@
+-- Tells what stands there.
+return told('stands', standing())

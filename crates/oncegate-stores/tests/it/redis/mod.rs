@@ -1,0 +1,4 @@
+//! The Redis store on real servers, each of a test's own.
+
+mod server;
+mod suite;

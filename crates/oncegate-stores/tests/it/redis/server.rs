@@ -1,0 +1,110 @@
+//! A `redis-server` on a free loopback port, with a temporary folder of its own.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A server that is killed when the test is over.
+pub(super) struct RedisServer {
+    child: Child,
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+impl RedisServer {
+    /// With nothing kept on disk, and these settings besides.
+    pub(super) fn start(settings: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // The port may be taken between here and there; then the server ends at once, and another one is tried.
+        for _attempt in 0..ATTEMPTS {
+            let address = free_address();
+            let mut child = spawn(&folder, address, settings);
+            if answers(&mut child, address) {
+                return Self {
+                    child,
+                    address,
+                    folder,
+                };
+            }
+        }
+        let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+        panic!("no redis-server could be started: {log}");
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("redis://{}", self.address)
+    }
+
+    /// As after a power cut, with the memory gone.
+    pub(super) fn restart(&mut self) {
+        self.kill();
+        self.child = spawn(&self.folder, self.address, &[]);
+        assert!(
+            answers(&mut self.child, self.address),
+            "the server did not come back"
+        );
+    }
+
+    pub(super) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // It may be dead already, by the test's own hand.
+        let _killed_or_dead = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap()
+}
+
+fn spawn(folder: &TempDir, address: SocketAddr, settings: &[&str]) -> Child {
+    let log = File::create(folder.path().join("log")).unwrap();
+    Command::new("redis-server")
+        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args(["--port", &address.port().to_string()])
+        .args(settings)
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stderr(log.try_clone().unwrap())
+        .stdout(log)
+        .spawn()
+        .expect("redis-server is installed: run `make setup`")
+}
+
+/// Whether it answers a ping before it ends, within the time that it may take.
+fn answers(child: &mut Child, address: SocketAddr) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < START_TIMEOUT {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        if pings(address).unwrap_or(false) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+fn pings(address: SocketAddr) -> std::io::Result<bool> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    stream.write_all(b"PING\r\n")?;
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer)?;
+    Ok(&answer == b"+PONG")
+}
+
+const ATTEMPTS: usize = 5;
+const START_TIMEOUT: Duration = Duration::from_secs(20);
