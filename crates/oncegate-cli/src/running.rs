@@ -80,7 +80,7 @@ impl Running {
             Some(address) => Some(listen("admin", address).await?),
             None => None,
         };
-        let store = open(config.store.clone()).await?;
+        let store = config.store.open().await?;
         let metrics = Arc::new(Metrics::default());
         let timed: Arc<dyn Store> = Arc::new(TimedStore::new(store.clone(), Arc::clone(&metrics)));
         let secret = config.secret.as_ref().map(crate::config::Secret::as_bytes);
@@ -342,14 +342,6 @@ async fn listen(setting: &'static str, address: SocketAddr) -> Result<TcpListene
             address,
             source,
         })
-}
-
-/// Opening reads a file: not on a thread that serves.
-async fn open(url: String) -> Result<Arc<dyn Inspect>, StartError> {
-    match tokio::task::spawn_blocking(move || oncegate_stores::open(&url)).await {
-        Ok(opened) => Ok(opened?),
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-    }
 }
 
 /// Comes round to every record again and again, in small steps with pauses between.

@@ -85,7 +85,7 @@ fn announce(config: &Config, running: &Running) {
         listening = listening.trim_end(),
         admin = running.admin().map(|address| format!("http://{address}")),
         upstream = %config.upstream,
-        store = config.store,
+        store = %config.store,
         "oncegate is ready"
     );
 }

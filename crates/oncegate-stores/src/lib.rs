@@ -3,18 +3,22 @@
 //! * `memory:` is `oncegate`'s own store, for tests and demos. A restart forgets every key.
 //! * `file:PATH` (module `file`, feature `file`, on by default) is durable, needs no server, and
 //!   belongs to one process.
+//! * `redis://HOST:PORT` (module `redis`, feature `redis`, on by default) is shared by any number of processes.
 //!
-//! Redis and PostgreSQL are to come; until then their URLs are refused as such.
+//! PostgreSQL is to come; until then its URLs are refused as such.
 //!
 //! ```
 //! use std::sync::Arc;
 //!
 //! use oncegate::Store;
 //!
-//! let store = oncegate_stores::open("memory:")?;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), oncegate_stores::OpenError> {
+//! let store = oncegate_stores::open("memory:").await?;
 //! let for_the_engine: Arc<dyn Store> = store.clone();
 //! # drop(for_the_engine);
-//! # Ok::<(), oncegate_stores::OpenError>(())
+//! # Ok(())
+//! # }
 //! ```
 #![warn(missing_docs, clippy::exhaustive_enums)]
 
@@ -26,7 +30,7 @@ pub mod redis;
 mod url;
 
 #[cfg(feature = "redis")]
-pub use crate::redis::{RedisOpenError, RedisOptions, RedisStore};
+pub use crate::redis::{RedisAddress, RedisAddressError, RedisOpenError, RedisOptions, RedisStore};
 #[cfg(feature = "file")]
 pub use file::{Durability, FileOpenError, FileOptions, FileStore};
 pub use open::{OpenError, open};

@@ -1,5 +1,7 @@
 //! From a store's URL to a store.
 
+#[cfg(feature = "file")]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use oncegate::MemoryStore;
@@ -7,6 +9,8 @@ use oncegate::store::Inspect;
 
 #[cfg(feature = "file")]
 use crate::file::{FileOpenError, FileOptions, FileStore};
+#[cfg(feature = "redis")]
+use crate::redis::{RedisOpenError, RedisStore};
 use crate::url::{StoreUrl, StoreUrlError};
 
 /// A store that could not be opened.
@@ -20,25 +24,29 @@ pub enum OpenError {
     #[cfg(feature = "file")]
     #[error(transparent)]
     File(#[from] FileOpenError),
+    /// The Redis cannot be a store.
+    #[cfg(feature = "redis")]
+    #[error(transparent)]
+    Redis(#[from] RedisOpenError),
 }
 
 /// Opens the store that `url` names. An `Arc<dyn Inspect>` is an `Arc<dyn Store>` wherever one is
 /// wanted.
 ///
-/// It blocks while a file is read: open stores before anything is served.
+/// It needs a Tokio runtime: a file is read on a thread of its own, and connections are tasks.
 ///
 /// # Errors
 /// If the URL names no store that is supported, or the store cannot be opened; see [`OpenError`].
-pub fn open(url: &str) -> Result<Arc<dyn Inspect>, OpenError> {
-    url.parse::<StoreUrl>()?.open()
+pub async fn open(url: &str) -> Result<Arc<dyn Inspect>, OpenError> {
+    url.parse::<StoreUrl>()?.open().await
 }
 
 impl StoreUrl {
-    /// Opens the store. It blocks while a file is read.
+    /// Opens the store.
     ///
     /// # Errors
     /// If the store cannot be opened.
-    pub fn open(&self) -> Result<Arc<dyn Inspect>, OpenError> {
+    pub async fn open(&self) -> Result<Arc<dyn Inspect>, OpenError> {
         match self {
             Self::Memory => Ok(Arc::new(MemoryStore::new())),
             #[cfg(feature = "file")]
@@ -47,8 +55,20 @@ impl StoreUrl {
                     durability: *durability,
                     ..FileOptions::default()
                 };
-                Ok(Arc::new(FileStore::open_with(path, options)?))
+                Ok(Arc::new(open_file(path.clone(), options).await?))
             }
+            #[cfg(feature = "redis")]
+            Self::Redis(address) => Ok(Arc::new(RedisStore::open(address).await?)),
         }
+    }
+}
+
+/// Reading a file takes time: not on a thread that serves.
+#[cfg(feature = "file")]
+async fn open_file(path: PathBuf, options: FileOptions) -> Result<FileStore, FileOpenError> {
+    let opening = tokio::task::spawn_blocking(move || FileStore::open_with(path, options));
+    match opening.await {
+        Ok(opened) => opened,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
 }

@@ -1,4 +1,4 @@
-//! What a store is named by in a configuration: `memory:` or `file:PATH`.
+//! What a store is named by in a configuration: `memory:`, `file:PATH` or `redis://HOST:PORT`.
 //!
 //! It is judged whole before anything is opened, so that a bad setting shows before any port is
 //! bound. A URL may hold a password: no error repeats it, but for its scheme and parameter names.
@@ -10,6 +10,8 @@ use std::str::FromStr;
 
 #[cfg(feature = "file")]
 use crate::file::Durability;
+#[cfg(feature = "redis")]
+use crate::redis::{RedisAddress, RedisAddressError};
 
 /// A store, named by its URL.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -25,6 +27,9 @@ pub enum StoreUrl {
         /// What an answered write survives.
         durability: Durability,
     },
+    /// `redis://`, `rediss://`, `redis-cluster://`, `rediss-cluster://`.
+    #[cfg(feature = "redis")]
+    Redis(RedisAddress),
 }
 
 /// A store URL that names no store.
@@ -69,6 +74,10 @@ pub enum StoreUrlError {
         /// Its value.
         value: String,
     },
+    /// The address of a Redis cannot be read.
+    #[cfg(feature = "redis")]
+    #[error(transparent)]
+    Redis(#[from] RedisAddressError),
 }
 
 impl FromStr for StoreUrl {
@@ -82,6 +91,10 @@ impl FromStr for StoreUrl {
             "memory" => Err(StoreUrlError::MemoryTakesNothing),
             #[cfg(feature = "file")]
             "file" => file(rest),
+            #[cfg(feature = "redis")]
+            "redis" | "rediss" | "redis-cluster" | "rediss-cluster" => {
+                Ok(Self::Redis(url.parse()?))
+            }
             other => Err(match NOT_YET.into_iter().find(|known| *known == other) {
                 Some(scheme) => StoreUrlError::NotYet { scheme },
                 None if is_scheme(other) => StoreUrlError::UnknownScheme { scheme },
@@ -103,6 +116,8 @@ impl fmt::Display for StoreUrl {
                     Durability::Process => f.write_str("?durability=process"),
                 }
             }
+            #[cfg(feature = "redis")]
+            Self::Redis(address) => address.fmt(f),
         }
     }
 }
@@ -158,13 +173,14 @@ fn is_scheme(text: &str) -> bool {
 }
 
 /// The stores that can be named.
-pub const STORES: &str = if cfg!(feature = "file") {
-    "memory:, file:PATH"
-} else {
-    "memory:"
+pub const STORES: &str = match (cfg!(feature = "file"), cfg!(feature = "redis")) {
+    (true, true) => "memory:, file:PATH, redis://HOST:PORT, redis-cluster://HOST:PORT,HOST:PORT",
+    (true, false) => "memory:, file:PATH",
+    (false, true) => "memory:, redis://HOST:PORT, redis-cluster://HOST:PORT,HOST:PORT",
+    (false, false) => "memory:",
 };
 
-const NOT_YET: [&str; 5] = ["redis", "rediss", "redis-cluster", "postgres", "postgresql"];
+const NOT_YET: [&str; 2] = ["postgres", "postgresql"];
 
 #[cfg(all(test, feature = "file"))]
 mod tests {
@@ -193,17 +209,6 @@ mod tests {
         let table = [
             ("oncegate.db", StoreUrlError::NoScheme),
             ("C:\\oncegate.db", StoreUrlError::NoScheme),
-            (
-                "redis://user:pw@h:1/0",
-                StoreUrlError::NotYet { scheme: "redis" },
-            ),
-            ("rediss://h", StoreUrlError::NotYet { scheme: "rediss" }),
-            (
-                "redis-cluster://h",
-                StoreUrlError::NotYet {
-                    scheme: "redis-cluster",
-                },
-            ),
             (
                 "postgres://h/d",
                 StoreUrlError::NotYet { scheme: "postgres" },
@@ -240,7 +245,7 @@ mod tests {
     #[test]
     fn no_message_repeats_a_password() {
         for url in [
-            "redis://user:hunter2@h/0",
+            "postgres://user:hunter2@h/0",
             "etcd://user:hunter2@h",
             "user:hunter2@h",
         ] {

@@ -5,8 +5,11 @@
 
 mod claim;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use parking_lot::RwLock;
 
 use crate::clock::Timestamp;
 use crate::decide::{self, Judgement};
@@ -34,8 +37,10 @@ struct Inner {
     store: Arc<dyn Store>,
     /// Keys record ids and fingerprints, the same on all proxies.
     secret: Option<HashKey>,
-    /// Keys fingerprints: the secret, or the store's salt.
-    fingerprint_key: HashKey,
+    /// Keys fingerprints where there is no secret: the store's salt.
+    salted: RwLock<HashKey>,
+    /// The salt has changed since the engine was opened: there may be fingerprints under the old one.
+    resalted: AtomicBool,
 }
 
 /// A request that asks to be executed once.
@@ -151,6 +156,15 @@ impl EngineError {
         }
     }
 
+    /// Whether another salt than the one that we know may be in force.
+    fn is_about_the_salt(&self) -> bool {
+        match self {
+            Self::Store(error) => error.kind() == StoreErrorKind::Resalted,
+            Self::Incomparable => true,
+            Self::Response(_) | Self::Contended => false,
+        }
+    }
+
     /// How the caller is refused.
     #[must_use]
     pub fn problem(&self) -> ProblemKind {
@@ -175,13 +189,11 @@ impl Engine {
     pub async fn open(store: Arc<dyn Store>, secret: Option<&[u8]>) -> Result<Self, StoreError> {
         let info = store.info().await?.value;
         let secret = secret.map(HashKey::from_secret);
-        let fingerprint_key = secret
-            .clone()
-            .unwrap_or_else(|| HashKey::from_salt(info.salt));
         Ok(Self(Arc::new(Inner {
             store,
             secret,
-            fingerprint_key,
+            salted: RwLock::new(HashKey::from_salt(info.salt)),
+            resalted: AtomicBool::new(false),
         })))
     }
 
@@ -204,8 +216,11 @@ impl Engine {
         parts: &http::request::Parts,
         rules: &FingerprintRules,
     ) -> Fingerprinter {
-        let key = &self.0.fingerprint_key;
-        Fingerprinter::new(key, &parts.method, &parts.uri, &parts.headers, rules)
+        let under = |key| Fingerprinter::new(key, &parts.method, &parts.uri, &parts.headers, rules);
+        match &self.0.secret {
+            Some(secret) => under(secret),
+            None => under(&self.0.salted.read()),
+        }
     }
 
     /// Judges a request, and claims its key if nothing stands there. One round trip, and one more if it takes over or
@@ -219,6 +234,42 @@ impl Engine {
     /// If the future is dropped the insert may have taken effect: call [`Engine::disown`] then too. A take-over
     /// has an owner of its own; one that is dropped lapses with its lease and is unknown again.
     pub async fn begin(
+        &self,
+        request: &BeginRequest,
+        policy: &Policy,
+    ) -> Result<Verdict, EngineError> {
+        if self.is_of_an_old_salt(&request.fingerprint) {
+            return Err(EngineError::Incomparable);
+        }
+        let begun = self.begin_once(request, policy).await;
+        if begun.as_ref().is_err_and(EngineError::is_about_the_salt) {
+            self.read_salt_again().await;
+        }
+        begun
+    }
+
+    /// Its record could never be compared with a retry.
+    fn is_of_an_old_salt(&self, fingerprint: &Fingerprint) -> bool {
+        self.0.resalted.load(Ordering::Acquire)
+            && self.0.secret.is_none()
+            && fingerprint.hash_key() != self.0.salted.read().id()
+    }
+
+    /// This request is refused all the same: it was fingerprinted under the old salt. Should the store not answer, the
+    /// next one reads it.
+    async fn read_salt_again(&self) {
+        let Ok(Stamped { value: info, .. }) = self.0.store.info().await else {
+            return;
+        };
+        let key = HashKey::from_salt(info.salt);
+        let mut salted = self.0.salted.write();
+        if salted.id() != key.id() {
+            *salted = key;
+            self.0.resalted.store(true, Ordering::Release);
+        }
+    }
+
+    async fn begin_once(
         &self,
         request: &BeginRequest,
         policy: &Policy,

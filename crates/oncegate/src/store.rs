@@ -68,7 +68,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Answers if the store can do work now.
     fn ping(&self) -> BoxFuture<'_, StoreResult<()>>;
 
-    /// What the store is, and the salt that it keeps.
+    /// What the store is, and the salt that it keeps. A store that can lose it looks at it again after each time that
+    /// its connection broke, and refuses inserts with [`StoreErrorKind::Resalted`] until the new one was asked for.
     fn info(&self) -> BoxFuture<'_, StoreResult<StoreInfo>>;
 }
 
@@ -283,6 +284,9 @@ pub enum StoreErrorKind {
     Corrupt,
     /// It was written by a newer version. Nothing took effect; trying again does not help.
     Incompatible,
+    /// The store lost its salt and has another one now. Nothing took effect, and no insert will until
+    /// [`Store::info`] was asked again.
+    Resalted,
 }
 
 impl fmt::Display for StoreErrorKind {
@@ -293,6 +297,7 @@ impl fmt::Display for StoreErrorKind {
             Self::Full => "full",
             Self::Corrupt => "corrupt",
             Self::Incompatible => "written by a newer version",
+            Self::Resalted => "the salt has changed",
         })
     }
 }
@@ -303,7 +308,7 @@ impl StoreErrorKind {
     pub const fn may_pass(self) -> bool {
         match self {
             Self::Unavailable | Self::Overloaded | Self::Full => true,
-            Self::Corrupt | Self::Incompatible => false,
+            Self::Corrupt | Self::Incompatible | Self::Resalted => false,
         }
     }
 }

@@ -28,7 +28,7 @@ async fn pay(
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let store = oncegate_stores::open("file:axum-layer.db")?;
+    let store = oncegate_stores::open("file:axum-layer.db").await?;
     let oncegate = Oncegate::new(Engine::open(store, None).await?);
     let app = Router::new()
         .route("/payments", post(pay))

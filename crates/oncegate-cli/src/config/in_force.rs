@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oncegate::Policy;
+use oncegate_stores::StoreUrl;
 use oncegate_tower::{BUFFER_BYTES_TOTAL_MAX, JWT_LEEWAY, JwtKeys, Quotas, SPOOL_BYTES_MAX};
 
 use super::profile::Profile;
@@ -29,8 +30,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// Where requests go.
     pub upstream: Upstream,
-    /// The URL of the store: `memory:` or `file:PATH`.
-    pub store: String,
+    /// Which store.
+    pub store: StoreUrl,
     /// What the defaults started from.
     pub profile: Profile,
     /// Where the secret was read from.
@@ -146,7 +147,7 @@ impl Default for Config {
             listen: vec![(Ipv4Addr::LOCALHOST, 8080).into()],
             admin: Some((Ipv4Addr::LOCALHOST, 9090).into()),
             upstream: UPSTREAM.parse().expect("the built-in upstream is a URL"),
-            store: "file:oncegate.db".to_owned(),
+            store: STORE.parse().expect("the built-in store is a URL"),
             profile: Profile::default(),
             secret_file: None,
             secret: None,
@@ -189,3 +190,4 @@ fn print_comment(out: &mut String, setting: &Setting) {
 }
 
 const UPSTREAM: &str = "http://127.0.0.1:3000";
+const STORE: &str = "file:oncegate.db";

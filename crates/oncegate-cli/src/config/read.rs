@@ -319,10 +319,10 @@ pub(super) fn origins(value: &Value) -> Read<Vec<String>> {
     })
 }
 
-/// The URL of a store, in the form in which the store itself shows it.
-pub(super) fn store(value: &Value) -> Read<String> {
-    match word(value)?.parse::<StoreUrl>() {
-        Ok(url) => Ok(url.to_string()),
+/// The URL of a store.
+pub(super) fn store(value: &Value) -> Read<StoreUrl> {
+    match word(value)?.parse() {
+        Ok(url) => Ok(url),
         Err(StoreUrlError::NotYet { scheme }) => {
             Err(Refusal::not_yet(&format!("a store of `{scheme}:`")))
         }

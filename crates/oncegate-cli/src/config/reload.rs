@@ -25,6 +25,10 @@ impl Config {
         if self.secret != new.secret {
             names.insert("secret_file");
         }
+        // Another password does not show.
+        if self.store != new.store {
+            names.insert("store");
+        }
         // A port that begins or ceases to speak TLS is another port.
         if self.tls.is_some() != new.tls.is_some() {
             names.insert("tls_cert_file");

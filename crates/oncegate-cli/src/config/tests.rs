@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use oncegate::policy::{KeyUse, OnUnknown, Reconcile};
+use oncegate_stores::StoreUrl;
 
 use super::{Config, ConfigError, Environment, ServeArgs};
 
@@ -85,7 +86,7 @@ fn a_file_sets_the_server_the_defaults_and_the_routes() {
     assert_eq!(config.listen.len(), 2);
     assert_eq!(config.admin, None);
     assert_eq!(config.upstream.to_string(), "h2c://payments:3000/v1");
-    assert_eq!(config.store, "memory:");
+    assert_eq!(config.store, StoreUrl::Memory);
     assert_eq!(config.drain_timeout, Duration::from_secs(60));
     assert_eq!(config.defaults().lease, Duration::from_secs(10));
     assert_eq!(config.defaults().key_header[1], "x-request-key");
@@ -116,7 +117,7 @@ fn flags_win_over_the_environment_and_the_environment_over_the_file() {
         ("ONCEGATE_LOG", "debug"),
     ];
     let config = load(file, &variables, &["--store", "file:c"]).unwrap();
-    assert_eq!(config.store, "file:c");
+    assert_eq!(config.store.to_string(), "file:c");
     assert_eq!(config.upstream.to_string(), "http://b");
     assert_eq!(config.admin.unwrap().port(), 1);
 }

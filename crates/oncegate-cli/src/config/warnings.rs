@@ -7,6 +7,7 @@ use http::header::AUTHORIZATION;
 use oncegate::Policy;
 use oncegate::policy::{KeyUse, OnUnknown, StoreDown};
 use oncegate::scope::{Anonymous, ScopeSource};
+use oncegate_stores::StoreUrl;
 
 use super::in_force::Config;
 
@@ -27,7 +28,7 @@ pub(super) fn warnings(config: &Config, secret_is_world_readable: bool) -> Vec<S
 
 fn about_the_server(config: &Config, secret_is_world_readable: bool) -> Vec<String> {
     let mut all = Vec::new();
-    if config.store == "memory:" {
+    if config.store == StoreUrl::Memory {
         all.push(
             "`store = \"memory:\"`: a restart loses all keys, and retries execute again".into(),
         );

@@ -51,6 +51,8 @@ mod profiles;
 #[cfg(test)]
 mod quotas;
 #[cfg(test)]
+mod redis;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod secrets;

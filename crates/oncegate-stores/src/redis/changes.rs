@@ -10,23 +10,27 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use oncegate::Watchers;
 use oncegate::hash::RecordId;
+use redis::aio::PubSub;
 use redis::{Client, RedisResult};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// A subscription that begins with the first watch.
 pub(super) struct Changes {
-    client: Client,
+    /// One of them is enough: a Cluster passes messages on to all of its nodes.
+    clients: Vec<Client>,
     channel: String,
+    connect_timeout: Duration,
     watchers: Watchers,
     listener: OnceLock<JoinHandle<()>>,
 }
 
 impl Changes {
-    pub(super) fn new(client: Client, channel: String) -> Self {
+    pub(super) fn new(clients: Vec<Client>, channel: String, connect_timeout: Duration) -> Self {
         Self {
-            client,
+            clients,
             channel,
+            connect_timeout,
             watchers: Watchers::default(),
             listener: OnceLock::new(),
         }
@@ -40,8 +44,9 @@ impl Changes {
     pub(super) fn watch(&self, id: RecordId) -> oncegate::store::BoxFuture<'static, ()> {
         let _listens: &JoinHandle<()> = self.listener.get_or_init(|| {
             let listen = listen(
-                self.client.clone(),
+                self.clients.clone(),
                 self.channel.clone(),
+                self.connect_timeout,
                 self.watchers.clone(),
             );
             tokio::spawn(listen)
@@ -69,25 +74,37 @@ impl fmt::Debug for Changes {
     }
 }
 
-async fn listen(client: Client, channel: String, watchers: Watchers) {
-    loop {
-        if let Err(error) = hear(&client, &channel, &watchers).await {
-            tracing::debug!(%error, "the subscription to changes ended");
+/// Ends with the task: the store that owns it stops it.
+async fn listen(
+    clients: Vec<Client>,
+    channel: String,
+    connect_timeout: Duration,
+    watchers: Watchers,
+) {
+    for client in clients.iter().cycle() {
+        match timeout(connect_timeout, subscribe(client, &channel)).await {
+            Ok(Ok(subscription)) => hear(subscription, &watchers).await,
+            Ok(Err(error)) => tracing::debug!(%error, "cannot subscribe to changes"),
+            Err(error) => tracing::debug!(%error, "cannot subscribe to changes"),
         }
         sleep(RESUBSCRIBE_AFTER).await;
     }
 }
 
-async fn hear(client: &Client, channel: &str, watchers: &Watchers) -> RedisResult<()> {
+async fn subscribe(client: &Client, channel: &str) -> RedisResult<PubSub> {
     let mut subscription = client.get_async_pubsub().await?;
     subscription.subscribe(channel).await?;
+    Ok(subscription)
+}
+
+/// Until the connection ends.
+async fn hear(subscription: PubSub, watchers: &Watchers) {
     let mut messages = subscription.into_on_message();
     while let Some(message) = messages.next().await {
         if let Ok(id) = <[u8; 32]>::try_from(message.get_payload_bytes()) {
             watchers.wake(RecordId::from_bytes(id));
         }
     }
-    Ok(())
 }
 
 /// Between two attempts to subscribe.

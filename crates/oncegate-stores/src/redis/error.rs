@@ -1,18 +1,42 @@
 //! Why a Redis cannot be a store, and what its errors mean to a caller.
 
+use std::io;
+use std::path::PathBuf;
+
 use oncegate::store::{StoreError, StoreErrorKind};
 use redis::{ErrorKind, RedisError};
+
+use super::address::RedisAddressError;
 
 /// A Redis that cannot be a store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisOpenError {
-    /// The URL is none.
-    #[error("the address of the Redis cannot be read")]
-    Address(#[source] RedisError),
+    /// The address is none.
+    #[error(transparent)]
+    Address(#[from] RedisAddressError),
+    /// The certificates to trust cannot be read.
+    #[error("cannot read the certificates in {}", file.display())]
+    Certificates {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// It cannot be reached, or does not answer as a Redis would.
-    #[error("the Redis cannot be used")]
-    Unavailable(#[source] RedisError),
+    #[error("cannot use {address}")]
+    Unavailable {
+        /// Where it was looked for, without the password.
+        address: String,
+        /// Why.
+        source: RedisError,
+    },
+    /// It lacks what the scripts need.
+    #[error("the Redis is version {version}, and 7.0 is the oldest that can be a store")]
+    TooOld {
+        /// Its version.
+        version: String,
+    },
     /// It would drop records that are needed.
     #[error(
         "the Redis evicts keys when it is full (maxmemory-policy {policy}), and an evicted key would be executed \
@@ -36,14 +60,29 @@ pub(super) fn damaged(doing: &'static str, what: &'static str) -> StoreError {
     StoreError::new(StoreErrorKind::Corrupt, NAME, doing).because(what)
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what another crate adds to its enum is taken as what may have had an effect"
+)]
 fn kind(error: &RedisError) -> StoreErrorKind {
-    // "OOM command not allowed": a script is refused whole before it writes anything.
-    if error.code() == Some("OOM") || error.to_string().contains("OOM command not allowed") {
-        return StoreErrorKind::Full;
+    match error.code() {
+        // A script is refused at the first write that needs memory: nothing of it took effect.
+        Some("OOM") => return StoreErrorKind::Full,
+        // Somebody else's value under our key, or a record that no script of ours wrote.
+        Some("WRONGTYPE") => return StoreErrorKind::Corrupt,
+        Some("ERR") if error.detail().is_some_and(is_of_a_script) => {
+            return StoreErrorKind::Corrupt;
+        }
+        _ => {}
     }
     match error.kind() {
         ErrorKind::UnexpectedReturnType | ErrorKind::Parse => StoreErrorKind::Corrupt,
         // Also what is refused as such: loading, read-only, down. It may pass, and it may have taken effect.
         _ => StoreErrorKind::Unavailable,
     }
+}
+
+/// Ours fail where a field that they compute with is no number.
+fn is_of_a_script(detail: &str) -> bool {
+    detail.starts_with("user_script:")
 }

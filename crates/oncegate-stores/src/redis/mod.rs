@@ -1,4 +1,4 @@
-//! The Redis store: records in Redis or Valkey, shared by any number of processes.
+//! The Redis store: records in Redis or Valkey, single or as a Cluster, shared by any number of processes.
 //!
 //! * One Lua script for each method, so that each is atomic, and takes one round trip. Time is the server's.
 //! * Three keys for each record, with one hash tag, so that a Cluster keeps them together: the record, its body, and
@@ -8,15 +8,21 @@
 //! What it cannot promise: Redis answers before a write is on a disk or on a replica, unless it is told otherwise
 //! (`appendfsync always`). A write that was lost so is a key that is free again.
 
+mod address;
 mod changes;
 mod error;
+mod fitness;
 mod link;
 mod options;
 mod place;
 mod reply;
+mod salt;
 mod scripts;
 mod store;
+mod walk;
+mod words;
 
+pub use address::{RedisAddress, RedisAddressError};
 pub use error::RedisOpenError;
 pub use options::RedisOptions;
 pub use store::RedisStore;

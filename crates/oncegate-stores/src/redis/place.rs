@@ -1,4 +1,7 @@
-//! A place in a walk through all records, by `SCAN`: where it goes on, and what it has found beyond what was asked for.
+//! A place in a walk through all records, by `SCAN`, node after node: where it goes on, and what it has found beyond what
+//! was asked for.
+//!
+//! A record that stands all the while is met at least once. One whose slot moves to another node meanwhile may be missed.
 
 use std::collections::VecDeque;
 
@@ -11,7 +14,9 @@ use super::link::Link;
 /// A place in a walk through all records.
 #[derive(Debug, Default)]
 pub(super) struct Place {
-    /// What Redis wants to hear at the next step; `None` at the beginning and behind the end.
+    /// The node that is walked through; empty at the beginning, and where there is one only.
+    node: String,
+    /// What it wants to hear at the next step; `None` at the beginning and behind the end.
     scan: Option<u64>,
     found: VecDeque<RecordId>,
 }
@@ -22,7 +27,8 @@ impl Place {
         let Some(Cursor(text)) = cursor else {
             return Some(Self::default());
         };
-        let (scan, found) = text.split_once(':')?;
+        let (node, rest) = text.split_once('|')?;
+        let (scan, found) = rest.split_once('|')?;
         let scan = match scan {
             "" => None,
             digits => Some(digits.parse().ok()?),
@@ -32,7 +38,8 @@ impl Place {
             .filter(|id| !id.is_empty())
             .map(record_id)
             .collect::<Option<_>>()?;
-        Some(Self { scan, found })
+        let node = node.to_owned();
+        Some(Self { node, scan, found })
     }
 
     /// Where the walk goes on; `None` at its end.
@@ -42,7 +49,7 @@ impl Place {
         }
         let scan = self.scan.map_or_else(String::new, |scan| scan.to_string());
         let found: Vec<String> = self.found.iter().map(RecordId::to_string).collect();
-        Some(Cursor(format!("{scan}:{}", found.join(","))))
+        Some(Cursor(format!("{}|{scan}|{}", self.node, found.join(","))))
     }
 
     /// Whether everything was seen. The next step begins anew.
@@ -66,16 +73,30 @@ impl Place {
         if !self.found.is_empty() {
             return Ok(());
         }
-        let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
-            .arg(self.scan.unwrap_or_default())
+        let nodes = link.nodes().await.map_err(|error| failed(doing, error))?;
+        // One that is gone has left its records to others; the walk goes on behind it.
+        let behind = nodes.partition_point(|node| *node < self.node);
+        let Some(node) = nodes.get(behind) else {
+            *self = Self::default();
+            return Ok(());
+        };
+        let scan = self.scan.filter(|_| *node == self.node);
+        let mut command = redis::cmd("SCAN");
+        command
+            .arg(scan.unwrap_or_default())
             .arg("MATCH")
             .arg(format!("{prefix}{{*}}"))
             .arg("COUNT")
-            .arg(limit.clamp(1, SCAN_COUNT_MAX))
-            .query_async(link)
-            .await
+            .arg(limit.clamp(1, SCAN_COUNT_MAX));
+        let answer = link.ask(node, command).await;
+        let (next, keys): (u64, Vec<String>) = answer
+            .and_then(|answer| Ok(redis::from_redis_value(answer)?))
             .map_err(|error| failed(doing, error))?;
-        self.scan = (next != 0).then_some(next);
+        (self.node, self.scan) = match nodes.get(behind + 1) {
+            _ if next != 0 => (node.clone(), Some(next)),
+            Some(following) => (following.clone(), Some(0)),
+            None => (String::new(), None),
+        };
         let ids = keys.iter().filter_map(|key| {
             key.strip_prefix(prefix)?
                 .strip_prefix('{')?

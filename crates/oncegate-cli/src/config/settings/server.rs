@@ -50,10 +50,11 @@ pub(super) static SERVER: [Setting; 8] = [
         "store",
         Shape::Word,
         |c, v| set(&mut c.store, read::store(v)),
-        |c| text(&c.store),
+        // As the store itself shows it: without a password.
+        |c| text(&c.store.to_string()),
     )
     .takes(
-        "`memory:`, `file:PATH` or `file:PATH?durability=process`",
+        "`memory:`, `file:PATH`, `file:PATH?durability=process`, `redis://HOST:PORT` or `redis-cluster://HOST:PORT,HOST:PORT`",
         "\"file:oncegate.db\"",
     )
     .does("where records live"),

@@ -27,6 +27,8 @@ pub(crate) enum Act {
     CreateBehind(Gate),
     /// These bytes as they are; then the connection is closed.
     Bytes(Vec<u8>),
+    /// The same, once the gate is open.
+    BytesBehind(Gate, Vec<u8>),
     /// The connection is closed without a word.
     Cut,
 }
@@ -63,9 +65,12 @@ struct Shared {
 impl Act {
     /// A whole answer without an execution number in it.
     pub(crate) fn status(line: &str) -> Self {
-        Self::bytes(format!(
-            "HTTP/1.1 {line}\r\nContent-Type: text/plain\r\nContent-Length: 4\r\nConnection: close\r\n\r\nsaid"
-        ))
+        Self::Bytes(said(line))
+    }
+
+    /// The same, once the gate is open.
+    pub(crate) fn status_behind(gate: &Gate, line: &str) -> Self {
+        Self::BytesBehind(gate.clone(), said(line))
     }
 
     pub(crate) fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
@@ -186,6 +191,10 @@ impl Shared {
                 Act::CreateAfter(pause) => sleep(pause).await,
                 Act::CreateBehind(gate) => gate.opened().await,
                 Act::Bytes(bytes) => return wire.write(bytes).await,
+                Act::BytesBehind(gate, bytes) => {
+                    gate.opened().await;
+                    return wire.write(bytes).await;
+                }
                 Act::Cut => return Ok(()),
             }
             wire.write(created(&execution, safe)).await?;
@@ -228,6 +237,11 @@ impl Shared {
             .and_then(VecDeque::pop_front);
         planned.unwrap_or_else(|| (self.by_key)(key))
     }
+}
+
+fn said(line: &str) -> Vec<u8> {
+    let head = "Content-Type: text/plain\r\nContent-Length: 4\r\nConnection: close";
+    format!("HTTP/1.1 {line}\r\n{head}\r\n\r\nsaid").into_bytes()
 }
 
 fn created(execution: &Execution, safe: bool) -> Vec<u8> {

@@ -5,7 +5,6 @@ if stands then
   local repeated = stands.owner == ARGV[2] and stands.state == IN_FLIGHT
   return told(repeated and 'created' or 'exists', stands)
 end
-redis.call('DEL', body_key)
 local lease_expires_at = after(now, ARGV[6])
 local expires_at = after(lease_expires_at, ARGV[7])
 local record = {
@@ -13,5 +12,7 @@ local record = {
   created_at = now, expires_at = expires_at, purge_at = after(expires_at, ARGV[8]),
   fingerprint = ARGV[3], key_digest = ARGV[4], operation = ARGV[5],
 }
+-- The first write: where memory is full it fails, and nothing has changed.
 put(record)
+redis.call('DEL', body_key)
 return told('created', record)

@@ -3,30 +3,41 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
+use oncegate_stores::{RedisAddress, RedisStore};
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 /// A server that is killed when the test is over.
 pub(super) struct RedisServer {
     child: Child,
     address: SocketAddr,
+    settings: Vec<String>,
     folder: TempDir,
 }
 
 impl RedisServer {
     /// With nothing kept on disk, and these settings besides.
     pub(super) fn start(settings: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), settings)
+    }
+
+    /// In a folder that already holds what it needs. `PORT` in the settings is its port.
+    pub(super) fn start_in(folder: TempDir, settings: &[&str]) -> Self {
+        let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
         // The port may be taken between here and there; then the server ends at once, and another one is tried.
         for _attempt in 0..ATTEMPTS {
             let address = free_address();
-            let mut child = spawn(&folder, address, settings);
+            let mut child = spawn(&folder, address, &settings);
             if answers(&mut child, address) {
                 return Self {
                     child,
                     address,
+                    settings,
                     folder,
                 };
             }
@@ -35,14 +46,27 @@ impl RedisServer {
         panic!("no redis-server could be started: {log}");
     }
 
+    pub(super) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(super) fn url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(super) async fn open(&self) -> RedisStore {
+        let address: RedisAddress = self.url().parse().unwrap();
+        RedisStore::open(&address).await.unwrap()
     }
 
     /// As after a power cut, with the memory gone.
     pub(super) fn restart(&mut self) {
         self.kill();
-        self.child = spawn(&self.folder, self.address, &[]);
+        self.child = spawn(&self.folder, self.address, &self.settings);
         assert!(
             answers(&mut self.child, self.address),
             "the server did not come back"
@@ -52,6 +76,31 @@ impl RedisServer {
     pub(super) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// It takes connections and bytes, and answers nothing.
+    pub(super) fn stop(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub(super) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// What the server says to a command of an operator's.
+    pub(super) fn cli(&self, words: &[&str]) -> String {
+        let Output { status, stdout, .. } = Command::new("redis-cli")
+            .args(["-p", &self.address.port().to_string()])
+            .args(words)
+            .output()
+            .expect("redis-cli is installed: run `make setup`");
+        assert!(status.success(), "redis-cli {words:?} failed");
+        String::from_utf8(stdout).unwrap().trim().to_owned()
     }
 }
 
@@ -63,17 +112,24 @@ impl Drop for RedisServer {
     }
 }
 
-fn free_address() -> SocketAddr {
+pub(super) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap()
 }
 
-fn spawn(folder: &TempDir, address: SocketAddr, settings: &[&str]) -> Child {
+fn spawn(folder: &TempDir, address: SocketAddr, settings: &[String]) -> Child {
     let log = File::create(folder.path().join("log")).unwrap();
-    Command::new("redis-server")
+    let port = address.port().to_string();
+    // Should this program be killed, its servers go with it.
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "redis-server"])
         .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-        .args(["--port", &address.port().to_string()])
-        .args(settings)
+        .args(["--port", &port])
+        .args(
+            settings
+                .iter()
+                .map(|setting| setting.replace("PORT", &port)),
+        )
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .stderr(log.try_clone().unwrap())
@@ -82,7 +138,7 @@ fn spawn(folder: &TempDir, address: SocketAddr, settings: &[&str]) -> Child {
         .expect("redis-server is installed: run `make setup`")
 }
 
-/// Whether it answers a ping before it ends, within the time that it may take.
+/// Whether it takes requests before it ends, within the time that it may take.
 fn answers(child: &mut Child, address: SocketAddr) -> bool {
     let began = Instant::now();
     while began.elapsed() < START_TIMEOUT {

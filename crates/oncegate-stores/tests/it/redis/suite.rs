@@ -1,4 +1,4 @@
-//! The Redis store passes the store suite.
+//! The Redis store passes the store suite, on one server and on a Cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,17 +7,19 @@ use std::time::Duration;
 use oncegate::testing::SuiteStore;
 use oncegate::testing::store_suite::SuiteInspect;
 use oncegate::{Inspect, Store};
-use oncegate_stores::{RedisOptions, RedisStore};
+use oncegate_stores::RedisStore;
 
+use super::cluster::Cluster;
 use super::server::RedisServer;
 use crate::harness::on_threads as block_on;
 
-struct Fresh {
+/// A store, and the servers that it needs.
+struct Fresh<Servers> {
     store: Arc<RedisStore>,
-    _server: RedisServer,
+    _servers: Servers,
 }
 
-impl SuiteStore for Fresh {
+impl<Servers: Send + Sync + 'static> SuiteStore for Fresh<Servers> {
     fn store(&self) -> Arc<dyn Store> {
         self.store.clone()
     }
@@ -32,27 +34,41 @@ impl SuiteStore for Fresh {
     }
 }
 
-impl SuiteInspect for Fresh {
+impl<Servers: Send + Sync + 'static> SuiteInspect for Fresh<Servers> {
     fn inspect(&self) -> Arc<dyn Inspect> {
         self.store.clone()
     }
 }
 
-async fn fresh() -> Fresh {
+async fn on_one_server() -> Fresh<RedisServer> {
     let server = RedisServer::start(&[]);
-    let store = RedisStore::open(&server.url(), RedisOptions::default())
-        .await
-        .unwrap();
     Fresh {
-        store: Arc::new(store),
-        _server: server,
+        store: Arc::new(server.open().await),
+        _servers: server,
+    }
+}
+
+/// One Cluster for all: to form one takes seconds. Each test has a prefix of its own.
+async fn on_a_cluster() -> Fresh<&'static Cluster> {
+    let cluster = Cluster::shared();
+    Fresh {
+        store: Arc::new(cluster.open().await),
+        _servers: cluster,
     }
 }
 
 mod store {
-    oncegate::testing::store_suite!(super::fresh().await, super::block_on);
+    oncegate::testing::store_suite!(super::on_one_server().await, super::block_on);
 }
 
 mod inspect {
-    oncegate::testing::inspect_suite!(super::fresh().await, super::block_on);
+    oncegate::testing::inspect_suite!(super::on_one_server().await, super::block_on);
+}
+
+mod cluster_store {
+    oncegate::testing::store_suite!(super::on_a_cluster().await, super::block_on);
+}
+
+mod cluster_inspect {
+    oncegate::testing::inspect_suite!(super::on_a_cluster().await, super::block_on);
 }

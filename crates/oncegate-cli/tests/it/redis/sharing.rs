@@ -1,0 +1,157 @@
+//! Several proxies on one Redis are as one: what one of them executed, the others replay.
+
+use tokio::task::JoinSet;
+
+use super::server::Redis;
+use crate::harness::{Act, Gate, Stage, pay, send};
+
+#[tokio::test]
+async fn what_one_proxy_executed_every_other_replays() {
+    let stage = Stage::new().await;
+    let redis = Redis::start(stage.folder()).await;
+    let (one, two) = (
+        redis.under(stage.proxy()).start().await,
+        redis.under(stage.proxy()).start().await,
+    );
+    let first = one.send(&pay("shared")).await;
+    first.must_be_executed();
+    two.send(&pay("shared")).await.must_replay(&first);
+    // Another request under the same key, to the proxy that has not executed it.
+    let other = two.send(&pay("shared").body("{\"amount\":2}")).await;
+    other.must_be_problem(422, "mismatch", "no", "new-key");
+    assert_eq!(stage.origin.executions("shared"), 1);
+    // A proxy that comes later knows all of it, and so does its list of keys.
+    let three = redis.under(stage.proxy()).start().await;
+    three.send(&pay("shared")).await.must_replay(&first);
+    assert_eq!(three.only_state().await, "completed");
+}
+
+#[tokio::test]
+async fn a_duplicate_at_another_proxy_is_told_that_the_first_is_in_flight() {
+    let stage = Stage::new().await;
+    let redis = Redis::start(stage.folder()).await;
+    let (one, two) = (
+        redis.under(stage.proxy()).start().await,
+        redis.under(stage.proxy()).start().await,
+    );
+    let gate = Gate::default();
+    stage.origin.plan("slow", [Act::CreateBehind(gate.clone())]);
+    let request = pay("slow");
+    let asking = one.send(&request);
+    let meanwhile = async {
+        stage.origin.executed("slow").await;
+        let duplicate = two.send(&pay("slow")).await;
+        duplicate.must_be_problem(409, "in-flight", "maybe", "same-key");
+        gate.open();
+    };
+    let (first, ()) = tokio::join!(asking, meanwhile);
+    first.must_be_executed();
+    two.send(&pay("slow")).await.must_replay(&first);
+    assert_eq!(stage.origin.executions("slow"), 1);
+}
+
+/// M-10: sixty-four at once, half of them at either proxy.
+#[tokio::test]
+async fn many_firsts_at_two_proxies_execute_once() {
+    let stage = Stage::new().await;
+    let redis = Redis::start(stage.folder()).await;
+    let (one, two) = (
+        redis.under(stage.proxy()).start().await,
+        redis.under(stage.proxy()).start().await,
+    );
+    let mut callers = JoinSet::new();
+    for caller in 0..64 {
+        let to = if caller % 2 == 0 {
+            one.listen
+        } else {
+            two.listen
+        };
+        callers.spawn(async move { send(to, &pay("crowd")).await });
+    }
+    let answers = callers.join_all().await;
+    assert_eq!(stage.origin.executions("crowd"), 1);
+    for answer in answers {
+        let right = answer.code() == 201 || answer.slug() == "in-flight";
+        assert!(right, "{answer:?}");
+    }
+}
+
+/// The first runs at one proxy, and duplicates wait at the other: they are answered when it ends.
+#[tokio::test]
+async fn duplicates_that_wait_at_another_proxy_are_replayed_when_the_first_ends() {
+    let stage = Stage::new().await;
+    let redis = Redis::start(stage.folder()).await;
+    let setup = redis
+        .under(stage.proxy())
+        .set("in_flight=wait")
+        .set("wait_timeout=20s");
+    let (one, two) = (setup.start().await, setup.start().await);
+    let gate = Gate::default();
+    stage.origin.plan("slow", [Act::CreateBehind(gate.clone())]);
+    let request = pay("slow");
+    let asking = one.send(&request);
+    let meanwhile = async {
+        stage.origin.executed("slow").await;
+        let mut ear = redis.listen().await;
+        let mut waiting = JoinSet::new();
+        for _ in 0..8 {
+            let to = two.listen;
+            waiting.spawn(async move { send(to, &pay("slow")).await });
+        }
+        // Each of them has asked once and found the first in flight.
+        let mut asked = 0;
+        while asked < 8 {
+            let heard = ear.heard().await;
+            asked += heard
+                .iter()
+                .filter(|line| line.contains("\"oncegate:{"))
+                .count();
+        }
+        gate.open();
+        waiting.join_all().await
+    };
+    let (first, waited) = tokio::join!(asking, meanwhile);
+    first.must_be_executed();
+    for answer in waited {
+        answer.must_replay(&first);
+    }
+    assert_eq!(stage.origin.executions("slow"), 1);
+}
+
+/// A first that ran and is not kept frees the key: one of those who wait executes, the others replay what it got.
+#[tokio::test]
+async fn one_of_those_who_wait_at_another_proxy_executes_after_a_release() {
+    let stage = Stage::new().await;
+    let redis = Redis::start(stage.folder()).await;
+    let setup = redis
+        .under(stage.proxy())
+        .set("in_flight=wait")
+        .set("wait_timeout=20s");
+    let (one, two) = (setup.start().await, setup.start().await);
+    let gate = Gate::default();
+    let fails = Act::status_behind(&gate, "503 Service Unavailable");
+    stage.origin.plan("freed", [fails]);
+    let request = pay("freed");
+    let asking = one.send(&request);
+    let meanwhile = async {
+        stage.origin.executed("freed").await;
+        let mut waiting = JoinSet::new();
+        for _ in 0..8 {
+            let to = two.listen;
+            waiting.spawn(async move { send(to, &pay("freed")).await });
+        }
+        gate.open();
+        waiting.join_all().await
+    };
+    let (first, waited) = tokio::join!(asking, meanwhile);
+    assert_eq!(
+        (first.code(), first.became()),
+        (503, "released"),
+        "{first:?}"
+    );
+    let executed = waited.iter().filter(|answer| answer.became() == "executed");
+    assert_eq!(executed.count(), 1, "{waited:?}");
+    let replayed = waited.iter().filter(|answer| answer.became() == "replayed");
+    assert_eq!(replayed.count(), 7, "{waited:?}");
+    assert_eq!(stage.origin.executions("freed"), 2);
+}
