@@ -36,6 +36,8 @@ impl Reply {
         };
         let at = Timestamp::from_micros(fields.number()?);
         let word = fields.bytes()?;
+        // Else another one stands there, and what the caller brought is not it.
+        let written = written.filter(|_| word == b"applied");
         let record = if fields.values.len() == 0 {
             None
         } else {
@@ -129,5 +131,52 @@ impl Fields {
 
     fn damage(&self, what: &'static str) -> StoreError {
         damaged(self.doing, what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oncegate::store::StoreErrorKind;
+
+    use super::*;
+
+    /// What stands there is completed, and its body is gone before its time.
+    fn without_its_body(word: &str) -> Value {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let bytes = |count: usize| Value::BulkString(vec![7; count]);
+        Value::Array(vec![
+            text("1000"),
+            text(word),
+            bytes(16),
+            text("900"),
+            text("2"),
+            text("2"),
+            text("950"),
+            text("900"),
+            text("2000"),
+            text("3000"),
+            bytes(FINGERPRINT_BYTES),
+            bytes(8),
+            text("POST /payments"),
+            Value::Nil,
+        ])
+    }
+
+    /// A holder that was taken over must not hear its own outcome back as what the record says.
+    #[test]
+    fn what_a_caller_brought_stands_in_for_a_body_only_if_it_was_stored() {
+        let id = RecordId::from_bytes([1; 32]);
+        let own = || Some(StoredResponse::from_bytes(vec![1, 2, 3]));
+        let applied = Reply::read(without_its_body("applied"), id, own(), "update").unwrap();
+        let record = applied.record.unwrap();
+        assert!(
+            matches!(record.state, RecordState::Completed { response, .. } if Some(&response) == own().as_ref())
+        );
+        for word in ["refused", "repeated"] {
+            let error = Reply::read(without_its_body(word), id, own(), "update")
+                .err()
+                .unwrap();
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{word}");
+        }
     }
 }
