@@ -15,7 +15,7 @@ use http::header::{
 use http::uri::Authority;
 use http::{Method, Version, request, response};
 use http_body::Body;
-use oncegate::response::is_always_kept;
+use oncegate::response::{is_always_kept, named_by_connection};
 use oncegate_tower::headers::{remove_where, set_content_length};
 
 use super::shape::remove_look_alikes;
@@ -63,7 +63,7 @@ pub enum Forwarded {
 pub(super) fn upgrade_of(head: &request::Parts) -> Option<HeaderValue> {
     let asks = head.method == Method::GET
         && head.version == Version::HTTP_11
-        && connection_names(&head.headers).any(|name| name == UPGRADE);
+        && named_by_connection(&head.headers).contains(&UPGRADE);
     let mut protocols = head.headers.get_all(UPGRADE).iter();
     let (Some(protocol), None, true) = (protocols.next(), protocols.next(), asks) else {
         return None;
@@ -161,23 +161,13 @@ fn chunk(head: &mut request::Parts) {
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = connection_names(headers).collect();
-    for name in named.iter().filter(|name| !is_end_to_end(name)) {
+    for name in named_by_connection(headers)
+        .iter()
+        .filter(|name| !is_end_to_end(name))
+    {
         headers.remove(name);
     }
     remove_where(headers, is_hop_by_hop);
-}
-
-/// The header names that `Connection` lists.
-fn connection_names(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
-    let values = headers.get_all(CONNECTION).iter();
-    let lists = values.filter_map(|value| value.to_str().ok());
-    lists
-        .flat_map(|list| list.split(','))
-        .map(str::trim)
-        // The one is no header, and the other goes in any case.
-        .filter(|name| !matches!(*name, "close" | "keep-alive"))
-        .filter_map(|name| name.parse().ok())
 }
 
 /// Headers that no client may have removed by naming them in `Connection`: a request must reach the upstream as it
