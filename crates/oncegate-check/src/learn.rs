@@ -9,7 +9,7 @@ use crate::dialect::{AUTO, Dialect};
 use crate::operation::Operation;
 use crate::policy::{DISCOVERY_PATH, Policy, discovered};
 use crate::run::Limits;
-use crate::wire::{Leave, Outcome, Request, Response, exchange};
+use crate::wire::{Leave, Request, Response, exchange};
 use crate::witness::{Witness, traits};
 
 /// The operation with what was found out, and how many requests that took.
@@ -98,12 +98,8 @@ impl Pupil<'_> {
         self.requests += 1;
         let peer = &self.operation.peer;
         let limit = self.limits.answer_timeout;
-        match exchange(peer, request, Leave::Never, limit).await {
-            Outcome::Answered(response) if response.is_success() => Some(response),
-            Outcome::Answered(_) | Outcome::Left | Outcome::Broken(_) | Outcome::Unreachable(_) => {
-                None
-            }
-        }
+        let outcome = exchange(peer, request, Leave::Never, limit).await;
+        outcome.success()
     }
 }
 

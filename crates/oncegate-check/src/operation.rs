@@ -76,9 +76,8 @@ impl Operation {
     /// An operation of which nothing but its request is known.
     #[must_use]
     pub fn new(peer: Peer, plain: Form) -> Self {
-        let path = plain.target.split('?').next().unwrap_or_default();
         Self {
-            name: format!("{} {path}", plain.method),
+            name: format!("{} {}", plain.method, path_of(&plain.target)),
             peer,
             forms: BTreeMap::from([(Variant::Plain, plain)]),
             second: None,
@@ -251,5 +250,10 @@ impl Variant {
     }
 }
 
+/// A target without its query.
+pub(crate) fn path_of(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
+}
+
 /// Header lines by which APIs usually tell principals apart.
-const CREDENTIALS: &[&str] = &["authorization", "cookie", "x-api-key", "api-key"];
+pub(crate) const CREDENTIALS: &[&str] = &["authorization", "cookie", "x-api-key", "api-key"];

@@ -27,6 +27,7 @@ use serde_json::Value;
 
 use crate::case::Documented;
 use crate::dialect::Fate;
+use crate::operation::path_of;
 
 /// What is documented for one operation. What is not said is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,7 +139,7 @@ pub fn discovered(document: &[u8], method: &str, target: &str) -> Result<Option<
             .check()
             .map_err(|problem| format!("route {:?}: {problem}", route.pattern))?;
     }
-    let path = target.split('?').next().unwrap_or_default();
+    let path = path_of(target);
     let route = document
         .routes
         .into_iter()

@@ -6,11 +6,11 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use crate::case::{Case, Key, Need, Send, Step, Variant};
-use crate::operation::{Count, Probe};
+use crate::operation::{Count, Probe, path_of};
 use crate::report::excerpt;
 use crate::run::Trouble;
 use crate::scene::{Scene, Stage, document, play};
-use crate::wire::{Exchange, Outcome};
+use crate::wire::{Exchange, Outcome, Response};
 use crate::witness::{counted, lists, traits};
 
 /// A few executions under keys of their own, and one retry. Says how many requests it took.
@@ -85,11 +85,7 @@ async fn calibrate(stage: &mut Stage<'_>) -> usize {
         return 0;
     }
     let scene = play(stage, &[Step::Send(BASELINE), Step::Send(BASELINE)]).await;
-    if let ([first, second], Some(1)) = (scene.exchanges.as_slice(), scene.effects())
-        && let (Some(first), Some(second)) = (first.response(), second.response())
-        && first.is_success()
-        && second.is_success()
-    {
+    if let (Some((first, second)), Some(1)) = (two_successes(&scene), scene.effects()) {
         stage.witness.calibrate(first, second);
     }
     scene.requests
@@ -104,14 +100,19 @@ async fn derive(stage: &mut Stage<'_>) -> usize {
     }
     let keyless = Step::Send(BASELINE.key(Key::Absent));
     let scene = play(stage, &[keyless, keyless]).await;
-    if let [one, two] = scene.exchanges.as_slice()
-        && let (Some(one), Some(two)) = (one.response(), two.response())
-        && one.is_success()
-        && two.is_success()
-    {
+    if let Some((one, two)) = two_successes(&scene) {
         stage.witness.drop_derived(one, two);
     }
     scene.requests
+}
+
+/// The answers of a scene of two requests, if both succeeded.
+fn two_successes(scene: &Scene) -> Option<(&Response, &Response)> {
+    let [one, two] = scene.exchanges.as_slice() else {
+        return None;
+    };
+    let (one, two) = (one.response()?, two.response()?);
+    (one.is_success() && two.is_success()).then_some((one, two))
 }
 
 /// Another form may have answers of another shape. One that fails is found out by the cases that need it.
@@ -159,7 +160,7 @@ impl Search {
         let given = stage.witness.counter.take();
         let target = match &given {
             Some(probe) => probe.target.clone(),
-            None => path(&stage.operation.plain().target),
+            None => path_of(&stage.operation.plain().target).to_owned(),
         };
         let last = document(stage, &target).await;
         let candidates = match &given {
@@ -224,10 +225,6 @@ impl Search {
             stage.witness.distrust(format!("GET {target} {because}"));
         }
     }
-}
-
-fn path(target: &str) -> String {
-    target.split('?').next().unwrap_or_default().to_owned()
 }
 
 const BASELINE: Send = Send::new("baseline");

@@ -307,18 +307,8 @@ impl Stage<'_> {
 
     /// How long a request of this form takes.
     fn whole_of(&self, variant: Variant) -> Duration {
-        match variant {
-            Variant::Slow => self.slow_for.unwrap_or(self.usual_for),
-            Variant::Plain
-            | Variant::ClientError
-            | Variant::ServerError
-            | Variant::RateLimited
-            | Variant::Cookie
-            | Variant::Binary
-            | Variant::Empty
-            | Variant::Chunked
-            | Variant::Large => self.usual_for,
-        }
+        let slow_for = self.slow_for.filter(|_| variant == Variant::Slow);
+        slow_for.unwrap_or(self.usual_for)
     }
 }
 
@@ -381,17 +371,9 @@ pub(crate) async fn document(stage: &Stage<'_>, target: &str) -> Option<Value> {
     request
         .fields
         .push(("Cache-Control".to_owned(), b"no-cache".to_vec()));
-    match exchange(
-        &operation.peer,
-        &request,
-        Leave::Never,
-        stage.limits.answer_timeout,
-    )
-    .await
-    {
-        Outcome::Answered(response) if response.is_success() => response.json(),
-        Outcome::Answered(_) | Outcome::Left | Outcome::Broken(_) | Outcome::Unreachable(_) => None,
-    }
+    let limit = stage.limits.answer_timeout;
+    let outcome = exchange(&operation.peer, &request, Leave::Never, limit).await;
+    outcome.success()?.json()
 }
 
 /// Between two attempts while the first is in flight: first this long, then twice as long each time.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Finding;
-use crate::operation::Operation;
+use crate::operation::{CREDENTIALS, Operation};
 use crate::wire::Outcome;
 
 /// The secrets of a run.
@@ -25,8 +25,9 @@ impl Secrets {
     pub(super) fn of(operation: &Operation, findings: &[Finding]) -> Self {
         let mut secrets = Self::default();
         let of_principals = operation.second.iter().flatten();
-        secrets.names = ALWAYS
+        secrets.names = CREDENTIALS
             .iter()
+            .chain(OTHER_SECRETS)
             .map(|name| (*name).to_owned())
             .chain(of_principals.map(|(name, _)| name.to_ascii_lowercase()))
             .collect();
@@ -117,12 +118,5 @@ fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
 const MASK: &str = "***";
 /// Shorter values are not looked for elsewhere: a mask over each `1` would hide what the report is about.
 const PART_BYTES_MIN: usize = 8;
-/// Lines that hold credentials whatever the API.
-const ALWAYS: &[&str] = &[
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "set-cookie",
-    "x-api-key",
-    "api-key",
-];
+/// Lines that hold secrets, though they do not say to the API who asks.
+const OTHER_SECRETS: &[&str] = &["proxy-authorization", "set-cookie"];

@@ -107,6 +107,17 @@ impl fmt::Debug for Connection {
     }
 }
 
+impl Outcome {
+    /// The answer, if it says that the request did what it asked for.
+    #[must_use]
+    pub fn success(self) -> Option<Response> {
+        match self {
+            Self::Answered(response) if response.is_success() => Some(response),
+            Self::Answered(_) | Self::Left | Self::Broken(_) | Self::Unreachable(_) => None,
+        }
+    }
+}
+
 /// Sends one request over a connection of its own.
 pub async fn exchange(peer: &Peer, request: &Request, leave: Leave, limit: Duration) -> Outcome {
     match Connection::open(peer).await {

@@ -15,3 +15,11 @@ pub use peer::{Peer, PeerError};
 pub use request::{Framing, Request};
 pub use response::Response;
 pub use tls::{InvalidTrust, Trust};
+
+/// The value of the first line of that name, in any case.
+fn first_field<'a>(fields: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a [u8]> {
+    fields
+        .iter()
+        .find(|(given, _)| given.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.as_slice())
+}

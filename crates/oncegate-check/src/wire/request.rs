@@ -33,10 +33,7 @@ impl Request {
     /// The value of the first line of that name, in any case.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&[u8]> {
-        self.fields
-            .iter()
-            .find(|(given, _)| given.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_slice())
+        super::first_field(&self.fields, name)
     }
 
     /// The head, with the empty line that ends it.

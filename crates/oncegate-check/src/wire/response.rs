@@ -15,10 +15,7 @@ impl Response {
     /// The value of the first line of that name, in any case.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&[u8]> {
-        self.fields
-            .iter()
-            .find(|(given, _)| given.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_slice())
+        super::first_field(&self.fields, name)
     }
 
     /// The same as text; bytes that are not UTF-8 are replaced.

@@ -36,7 +36,7 @@ impl Place {
         let found = found
             .split(',')
             .filter(|id| !id.is_empty())
-            .map(record_id)
+            .map(|id| id.parse().ok())
             .collect::<Option<_>>()?;
         let node = node.to_owned();
         Some(Self { node, scan, found })
@@ -102,21 +102,10 @@ impl Place {
                 .strip_prefix('{')?
                 .strip_suffix('}')
         });
-        self.found.extend(ids.filter_map(record_id));
+        self.found
+            .extend(ids.filter_map(|id| id.parse::<RecordId>().ok()));
         Ok(())
     }
-}
-
-fn record_id(hex: &str) -> Option<RecordId> {
-    let bytes = hex.as_bytes();
-    if bytes.len() != 64 {
-        return None;
-    }
-    let mut id = [0; 32];
-    for (byte, digits) in id.iter_mut().zip(bytes.chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(RecordId::from_bytes(id))
 }
 
 /// Most keys that Redis is asked to look at in one step: a step holds up everybody else.

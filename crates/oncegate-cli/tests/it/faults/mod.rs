@@ -18,12 +18,12 @@ use crate::harness::{Answer, Proxy, Stage, pay, poll_until};
 
 /// Nothing ran, and the caller is told to come back with the same key.
 #[track_caller]
-fn must_be_refused(answer: &Answer) {
+pub(crate) fn must_be_refused(answer: &Answer) {
     answer.must_be_problem(503, "store-unavailable", "no", "same-key");
 }
 
 /// Sends `key` again until the store is back and answers it in some other way.
-async fn once_back(proxy: &Proxy, key: &str) -> Answer {
+pub(crate) async fn once_back(proxy: &Proxy, key: &str) -> Answer {
     poll_until("a store that comes back", || async {
         let answer = proxy.send(&pay(key)).await;
         // For a moment the key may look as if its refused claim were still under way.

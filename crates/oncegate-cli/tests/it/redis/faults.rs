@@ -1,23 +1,8 @@
 //! A Redis that hangs, dies, or is not there: callers are told in time, nothing runs, and no restart is needed.
 
 use super::server::Redis;
-use crate::harness::{Act, Answer, Gate, Proxy, Stage, get, pay, poll_until, post};
-
-#[track_caller]
-fn must_be_refused(answer: &Answer) {
-    answer.must_be_problem(503, "store-unavailable", "no", "same-key");
-}
-
-/// Sends `key` again until the store is back.
-async fn once_back(proxy: &Proxy, key: &str) -> Answer {
-    poll_until("a store that comes back", || async {
-        let answer = proxy.send(&pay(key)).await;
-        // For a moment the key may look as if its refused claim were still under way.
-        let comes_back = answer.code() == 503 || answer.slug() == "in-flight";
-        (!comes_back).then_some(answer)
-    })
-    .await
-}
+use crate::faults::{must_be_refused, once_back};
+use crate::harness::{Act, Gate, Stage, get, pay, post};
 
 /// M-25: stopped, the Redis takes requests and answers none.
 #[tokio::test]

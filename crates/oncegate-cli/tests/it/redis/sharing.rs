@@ -3,16 +3,30 @@
 use tokio::task::JoinSet;
 
 use super::server::Redis;
-use crate::harness::{Act, Gate, Stage, pay, send};
+use crate::harness::{Act, Answer, Gate, Proxy, Stage, pay, send};
+
+/// Two proxies that share a Redis, with these settings besides.
+async fn two_proxies(redis: &Redis, stage: &Stage, settings: &[&str]) -> [Proxy; 2] {
+    let setup = settings
+        .iter()
+        .fold(redis.under(stage.proxy()), |setup, setting| {
+            setup.set(setting)
+        });
+    [setup.start().await, setup.start().await]
+}
+
+/// Eight who ask for the same at once.
+fn eight_callers(proxy: &Proxy, key: &'static str) -> JoinSet<Answer> {
+    let to = proxy.listen;
+    let asks = |_| async move { send(to, &pay(key)).await };
+    (0..8).map(asks).collect()
+}
 
 #[tokio::test]
 async fn what_one_proxy_executed_every_other_replays() {
     let stage = Stage::new().await;
     let redis = Redis::start(stage.folder()).await;
-    let (one, two) = (
-        redis.under(stage.proxy()).start().await,
-        redis.under(stage.proxy()).start().await,
-    );
+    let [one, two] = two_proxies(&redis, &stage, &[]).await;
     let first = one.send(&pay("shared")).await;
     first.must_be_executed();
     two.send(&pay("shared")).await.must_replay(&first);
@@ -30,10 +44,7 @@ async fn what_one_proxy_executed_every_other_replays() {
 async fn a_duplicate_at_another_proxy_is_told_that_the_first_is_in_flight() {
     let stage = Stage::new().await;
     let redis = Redis::start(stage.folder()).await;
-    let (one, two) = (
-        redis.under(stage.proxy()).start().await,
-        redis.under(stage.proxy()).start().await,
-    );
+    let [one, two] = two_proxies(&redis, &stage, &[]).await;
     let gate = Gate::default();
     stage.origin.plan("slow", [Act::CreateBehind(gate.clone())]);
     let request = pay("slow");
@@ -55,10 +66,7 @@ async fn a_duplicate_at_another_proxy_is_told_that_the_first_is_in_flight() {
 async fn many_firsts_at_two_proxies_execute_once() {
     let stage = Stage::new().await;
     let redis = Redis::start(stage.folder()).await;
-    let (one, two) = (
-        redis.under(stage.proxy()).start().await,
-        redis.under(stage.proxy()).start().await,
-    );
+    let [one, two] = two_proxies(&redis, &stage, &[]).await;
     let mut callers = JoinSet::new();
     for caller in 0..64 {
         let to = if caller % 2 == 0 {
@@ -81,11 +89,7 @@ async fn many_firsts_at_two_proxies_execute_once() {
 async fn duplicates_that_wait_at_another_proxy_are_replayed_when_the_first_ends() {
     let stage = Stage::new().await;
     let redis = Redis::start(stage.folder()).await;
-    let setup = redis
-        .under(stage.proxy())
-        .set("in_flight=wait")
-        .set("wait_timeout=20s");
-    let (one, two) = (setup.start().await, setup.start().await);
+    let [one, two] = two_proxies(&redis, &stage, WAITING).await;
     let gate = Gate::default();
     stage.origin.plan("slow", [Act::CreateBehind(gate.clone())]);
     let request = pay("slow");
@@ -93,11 +97,7 @@ async fn duplicates_that_wait_at_another_proxy_are_replayed_when_the_first_ends(
     let meanwhile = async {
         stage.origin.executed("slow").await;
         let mut ear = redis.listen().await;
-        let mut waiting = JoinSet::new();
-        for _ in 0..8 {
-            let to = two.listen;
-            waiting.spawn(async move { send(to, &pay("slow")).await });
-        }
+        let waiting = eight_callers(&two, "slow");
         // Each of them has asked once and found the first in flight.
         let mut asked = 0;
         while asked < 8 {
@@ -123,11 +123,7 @@ async fn duplicates_that_wait_at_another_proxy_are_replayed_when_the_first_ends(
 async fn one_of_those_who_wait_at_another_proxy_executes_after_a_release() {
     let stage = Stage::new().await;
     let redis = Redis::start(stage.folder()).await;
-    let setup = redis
-        .under(stage.proxy())
-        .set("in_flight=wait")
-        .set("wait_timeout=20s");
-    let (one, two) = (setup.start().await, setup.start().await);
+    let [one, two] = two_proxies(&redis, &stage, WAITING).await;
     let gate = Gate::default();
     let fails = Act::status_behind(&gate, "503 Service Unavailable");
     stage.origin.plan("freed", [fails]);
@@ -135,11 +131,7 @@ async fn one_of_those_who_wait_at_another_proxy_executes_after_a_release() {
     let asking = one.send(&request);
     let meanwhile = async {
         stage.origin.executed("freed").await;
-        let mut waiting = JoinSet::new();
-        for _ in 0..8 {
-            let to = two.listen;
-            waiting.spawn(async move { send(to, &pay("freed")).await });
-        }
+        let waiting = eight_callers(&two, "freed");
         gate.open();
         waiting.join_all().await
     };
@@ -155,3 +147,6 @@ async fn one_of_those_who_wait_at_another_proxy_executes_after_a_release() {
     assert_eq!(replayed.count(), 7, "{waited:?}");
     assert_eq!(stage.origin.executions("freed"), 2);
 }
+
+/// Duplicates wait for the first.
+const WAITING: &[&str] = &["in_flight=wait", "wait_timeout=20s"];
