@@ -1,0 +1,272 @@
+//! The client: sends an operation until its outcome is known, or may not be asked for any longer.
+//!
+//! Cancel safety: a dropped `execute` ends the exchange that is under way and nothing else. The operation is still the
+//! caller's, and executing it again sends the same key and bytes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::header::LOCATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::Url;
+use tokio::time::Instant;
+
+use crate::answer::{Answer, Failure};
+use crate::budget::{Bucket, RetryBudget};
+use crate::classify::{Reading, read, read_failure};
+use crate::course::{Course, Ending, Moment, Step};
+use crate::dialect::Dialect;
+use crate::operation::Operation;
+use crate::outcome::{Last, No, Outcome, Unknown, Yes};
+use crate::policy::RetryPolicy;
+use crate::transport::{Attempt, BoxFuture, HttpTransport, Transport};
+
+/// Sends operations. Cloning shares connections and the rate budget.
+#[derive(Clone, Debug)]
+pub struct Client {
+    transport: Arc<dyn Transport>,
+    dialect: Dialect,
+    policy: RetryPolicy,
+    credentials: Option<Arc<dyn Credentials>>,
+    observer: Option<Arc<dyn Observer>>,
+    bucket: Arc<Mutex<Bucket>>,
+    started: Instant,
+}
+
+/// Gives fresh credentials when the server refuses the old ones.
+pub trait Credentials: std::fmt::Debug + Send + Sync + 'static {
+    /// The header to send from here on, or `None` if there is none to be had.
+    fn refresh(&self) -> BoxFuture<'_, Option<(HeaderName, HeaderValue)>>;
+}
+
+/// Is told of every attempt, as it happens.
+pub trait Observer: std::fmt::Debug + Send + Sync + 'static {
+    /// An attempt begins.
+    fn sending(&self, operation: &Operation, attempt: u32);
+    /// An attempt ended, and this follows.
+    fn judged(&self, operation: &Operation, attempt: u32, last: &Last, step: Step);
+}
+
+/// A client that is not whole yet.
+#[derive(Debug, Default)]
+pub struct ClientBuilder {
+    transport: Option<Arc<dyn Transport>>,
+    dialect: Dialect,
+    policy: RetryPolicy,
+    budget: RetryBudget,
+    credentials: Option<Arc<dyn Credentials>>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl Client {
+    /// A client with the defaults.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        Self::builder().build()
+    }
+
+    /// Where every setting can be chosen.
+    #[must_use]
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// Sends `operation` until its outcome is known, or the policy ends.
+    pub async fn execute(&self, operation: &Operation) -> Outcome {
+        self.run(operation, Course::new(self.policy.clone())).await
+    }
+
+    async fn run(&self, operation: &Operation, mut course: Course) -> Outcome {
+        let begun = Instant::now();
+        self.bucket().deposit(self.started.elapsed());
+        let mut url = operation.url().clone();
+        let mut headers = self.headers(operation);
+        loop {
+            let number = course.attempts() + 1;
+            self.tell(|observer| observer.sending(operation, number));
+            let left = self.policy.total_timeout.saturating_sub(begun.elapsed());
+            let sent = self.transport.send(Attempt {
+                number,
+                method: operation.method().clone(),
+                url: url.clone(),
+                headers: headers.clone(),
+                body: operation.body().clone(),
+                timeout: self.policy.attempt_timeout.min(left),
+            });
+            let (last, reading) = self.read(sent.await);
+            let target = target(&url, &last);
+            let moment = Moment {
+                elapsed: begun.elapsed(),
+                random: fastrand::f64(),
+                refreshable: self.credentials.is_some(),
+                same_origin: target.is_some(),
+            };
+            let step = self.afford(course.judge(reading, &moment), &course);
+            self.tell(|observer| observer.judged(operation, number, &last, step));
+            match step {
+                Step::Again { after } => tokio::time::sleep(after).await,
+                Step::Refresh => {
+                    if !self.refresh(&mut headers).await {
+                        return ended(operation, course.given_up(), last, course.attempts());
+                    }
+                }
+                Step::Follow => url = target.unwrap_or(url),
+                Step::End(ending) => return ended(operation, ending, last, course.attempts()),
+            }
+        }
+    }
+
+    fn read(&self, sent: Result<Answer, Failure>) -> (Last, Reading) {
+        match sent {
+            Ok(answer) => {
+                let reading = read(self.dialect, &answer);
+                (Last::Answer(answer), reading)
+            }
+            Err(failure) => {
+                let reading = read_failure(&failure);
+                (Last::Failure(failure), reading)
+            }
+        }
+    }
+
+    /// All headers of an attempt, the key among them.
+    fn headers(&self, operation: &Operation) -> HeaderMap {
+        let mut headers = operation.headers().clone();
+        headers.insert(
+            self.dialect.key_header(),
+            self.dialect.spell(operation.key()),
+        );
+        headers
+    }
+
+    /// A retry that the budget does not have ends the operation.
+    fn afford(&self, step: Step, course: &Course) -> Step {
+        match step {
+            Step::Again { .. } if !self.bucket().withdraw(self.started.elapsed()) => {
+                Step::End(course.given_up())
+            }
+            Step::Again { .. } | Step::Refresh | Step::Follow | Step::End(_) => step,
+        }
+    }
+
+    async fn refresh(&self, headers: &mut HeaderMap) -> bool {
+        let Some(credentials) = &self.credentials else {
+            return false;
+        };
+        let fresh = credentials.refresh().await;
+        if let Some((name, value)) = fresh {
+            headers.insert(name, value);
+            return true;
+        }
+        false
+    }
+
+    fn tell(&self, what: impl FnOnce(&dyn Observer)) {
+        if let Some(observer) = &self.observer {
+            what(&**observer);
+        }
+    }
+
+    fn bucket(&self) -> std::sync::MutexGuard<'_, Bucket> {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientBuilder {
+    /// Whose pattern the server follows.
+    #[must_use]
+    pub const fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
+        self
+    }
+
+    /// How often, how long and how hard to try.
+    #[must_use]
+    pub fn policy(mut self, policy: RetryPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How many retries to add to the operations.
+    #[must_use]
+    pub const fn budget(mut self, budget: RetryBudget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Where fresh credentials come from.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Arc<dyn Credentials>) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// Who is told of every attempt.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// What sends attempts, in place of HTTP by the defaults.
+    #[must_use]
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    /// If TLS cannot be set up.
+    pub fn build(self) -> Result<Client, reqwest::Error> {
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => Arc::new(HttpTransport::new(&self.policy)?),
+        };
+        Ok(Client {
+            transport,
+            dialect: self.dialect,
+            policy: self.policy,
+            credentials: self.credentials,
+            observer: self.observer,
+            bucket: Arc::new(Mutex::new(Bucket::new(self.budget))),
+            started: Instant::now(),
+        })
+    }
+}
+
+/// Where a redirect leads, if it stays at the same origin. The key is never shown to another.
+fn target(from: &Url, last: &Last) -> Option<Url> {
+    let Last::Answer(answer) = last else {
+        return None;
+    };
+    let location = answer.headers.get(LOCATION)?.to_str().ok()?;
+    let target = from.join(location).ok()?;
+    (target.origin() == from.origin()).then_some(target)
+}
+
+fn ended(operation: &Operation, ending: Ending, last: Last, attempts: u32) -> Outcome {
+    let key = operation.key().clone();
+    match ending {
+        Ending::Yes { replayed, lost } => Outcome::Yes(Yes {
+            key,
+            answer: last.answer(),
+            replayed,
+            lost,
+            attempts,
+        }),
+        Ending::No { advice } => Outcome::No(No {
+            key,
+            advice,
+            last,
+            attempts,
+        }),
+        Ending::Unknown => Outcome::Unknown(Unknown {
+            key,
+            last,
+            attempts,
+        }),
+    }
+}

@@ -1,0 +1,238 @@
+//! An operation: what is to happen once. Key, method, URL, headers and the exact bytes, made before the first
+//! attempt and the same on all of them (M-44, M-47).
+//!
+//! Promises: nothing of it changes once it is made. A mended request is another operation, with another key.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use oncegate::key::{IdempotencyKey, KeyError, KeyRules};
+use reqwest::Url;
+use uuid::Uuid;
+
+/// What is to happen once.
+#[derive(Clone)]
+pub struct Operation {
+    key: IdempotencyKey,
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// Why something is no operation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperationError {
+    /// The URL cannot be read.
+    #[error("{url:?} is no URL")]
+    Url {
+        /// What was given.
+        url: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The URL has a scheme that this client does not speak, or names no host.
+    #[error("{scheme}: is not spoken here, http: and https: are")]
+    Scheme {
+        /// What was given.
+        scheme: String,
+    },
+    /// The name or the value cannot be a header.
+    #[error("the header {name:?} cannot be sent")]
+    Header {
+        /// Its name.
+        name: String,
+    },
+    /// The header follows from something else, and is not set by hand.
+    #[error("the header {name} is set by the client itself")]
+    OwnHeader {
+        /// Its name.
+        name: HeaderName,
+    },
+    /// The key cannot be one.
+    #[error("the idempotency key cannot be used")]
+    Key(#[from] KeyError),
+}
+
+impl Operation {
+    /// A POST to `url`. The key is made here, once.
+    ///
+    /// # Errors
+    /// If the URL cannot be read, or is neither `http:` nor `https:`.
+    pub fn post(url: &str) -> Result<OperationBuilder, OperationError> {
+        Self::with(Method::POST, url)
+    }
+
+    /// The same with another method.
+    ///
+    /// # Errors
+    /// If the URL cannot be read, or is neither `http:` nor `https:`.
+    pub fn with(method: Method, url: &str) -> Result<OperationBuilder, OperationError> {
+        let parsed = Url::parse(url).map_err(|source| OperationError::Url {
+            url: url.to_owned(),
+            source: source.into(),
+        })?;
+        if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
+            return Err(OperationError::Scheme {
+                scheme: parsed.scheme().to_owned(),
+            });
+        }
+        Ok(OperationBuilder(Self {
+            key: new_key(),
+            method,
+            url: parsed,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }))
+    }
+
+    /// The key that all attempts carry.
+    #[must_use]
+    pub const fn key(&self) -> &IdempotencyKey {
+        &self.key
+    }
+
+    /// The method.
+    #[must_use]
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Where it is sent first.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The headers that the caller gave.
+    #[must_use]
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The bytes of every attempt.
+    #[must_use]
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+}
+
+impl fmt::Debug for Operation {
+    /// Shows neither the key, nor headers, nor the body: they hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operation")
+            .field("key", &self.key.digest())
+            .field("method", &self.method)
+            .field("host", &self.url.host_str())
+            .field("path", &self.url.path())
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An operation that is not whole yet.
+#[derive(Clone, Debug)]
+pub struct OperationBuilder(Operation);
+
+impl OperationBuilder {
+    /// Uses this key, which the caller keeps elsewhere, instead of a new one.
+    ///
+    /// # Errors
+    /// If it is empty, or holds what no key may.
+    pub fn key(mut self, key: &str) -> Result<Self, OperationError> {
+        self.0.key = read_key(key)?;
+        Ok(self)
+    }
+
+    /// Adds a header.
+    ///
+    /// # Errors
+    /// If it cannot be a header, or follows from the body or the URL.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, OperationError> {
+        let unfit = || OperationError::Header {
+            name: name.to_owned(),
+        };
+        let parsed = HeaderName::try_from(name).map_err(|_unfit| unfit())?;
+        let mut value = HeaderValue::try_from(value).map_err(|_unfit| unfit())?;
+        if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&parsed) {
+            return Err(OperationError::OwnHeader { name: parsed });
+        }
+        value.set_sensitive([AUTHORIZATION, COOKIE].contains(&parsed));
+        self.0.headers.append(parsed, value);
+        Ok(self)
+    }
+
+    /// Sets the bytes that every attempt carries.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.0.body = body.into();
+        self
+    }
+
+    /// The operation. Nothing of it changes from here on.
+    #[must_use]
+    pub fn build(self) -> Operation {
+        self.0
+    }
+}
+
+/// A key that nobody else has: a UUID that begins with the time, so that servers can tell a very late retry by it.
+fn new_key() -> IdempotencyKey {
+    let text = Uuid::now_v7().to_string();
+    read_key(&text).expect("a UUID is a key")
+}
+
+/// A key as a caller writes it: the identity, without quotes.
+fn read_key(key: &str) -> Result<IdempotencyKey, KeyError> {
+    let quoted = quote(key);
+    IdempotencyKey::parse(quoted.as_bytes(), &KeyRules::default())
+}
+
+/// The key as a structured-field String.
+pub(crate) fn quote(key: &str) -> String {
+    let escaped = key.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{escaped}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Operation, OperationError};
+
+    #[test]
+    fn two_operations_have_two_keys_and_a_copy_has_the_same() -> Result<(), OperationError> {
+        let first = Operation::post("http://127.0.0.1/payments")?.build();
+        let second = Operation::post("http://127.0.0.1/payments")?.build();
+        assert_ne!(first.key(), second.key());
+        assert_eq!(first.key(), first.clone().key());
+        Ok(())
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused_before_a_key_is_spent() {
+        let refused = |url: &str| Operation::post(url).is_err();
+        assert!(refused("payments"));
+        assert!(refused("ftp://127.0.0.1/payments"));
+        assert!(refused("data:,x"));
+        let operation = || Operation::post("http://127.0.0.1/").expect("a URL");
+        assert!(operation().key("").is_err());
+        assert!(operation().key("a\nb").is_err());
+        assert!(operation().header("a b", "c").is_err());
+        assert!(operation().header("a", "b\nc").is_err());
+        assert!(operation().header("Content-Length", "7").is_err());
+    }
+
+    #[test]
+    fn debug_output_holds_no_secret() -> Result<(), OperationError> {
+        let operation = Operation::post("http://user:hush@127.0.0.1/?q=hush")?
+            .key("hush")?
+            .header("authorization", "hush")?
+            .body("hush")
+            .build();
+        assert!(!format!("{operation:?}").contains("hush"));
+        Ok(())
+    }
+}
