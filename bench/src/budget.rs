@@ -170,6 +170,20 @@ const BUDGETS: &[Budget] = &[
         limit: Limit::Throughput(20_000.0),
     },
     cpu(
+        "fresh in Redis: CPU by nginx's",
+        Peer::OncegateRedis,
+        Load::Fresh,
+        32,
+        2.2,
+    ),
+    cpu(
+        "fresh in Redis: CPU by nginx's",
+        Peer::OncegateRedis,
+        Load::Fresh,
+        256,
+        2.2,
+    ),
+    cpu(
         "replay from memory: CPU by nginx's",
         Peer::OncegateMemory,
         Load::Replay,

@@ -68,6 +68,9 @@ enum Role {
         listen: SocketAddr,
         #[arg(long, value_enum)]
         layer: layered::Layer,
+        /// Keep records in this Redis.
+        #[arg(long)]
+        redis: Option<String>,
     },
 }
 
@@ -99,7 +102,11 @@ fn play(role: Role) -> Result<()> {
         ),
         Role::Origin { listen } => origin::run(listen),
         Role::Proxy { listen, upstream } => proxy::run(listen, upstream),
-        Role::Layered { listen, layer } => layered::run(listen, layer),
+        Role::Layered {
+            listen,
+            layer,
+            redis,
+        } => layered::run(listen, layer, redis.as_deref()),
     }
 }
 

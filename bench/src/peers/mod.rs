@@ -4,6 +4,7 @@ mod express;
 mod nginx;
 mod oncegate;
 mod own;
+mod redis;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ pub enum Peer {
     OncegateMemory,
     /// `oncegate serve` with the file store.
     OncegateFile,
+    /// `oncegate serve` over Redis.
+    OncegateRedis,
     /// Express and Redis: look the key up, execute, save.
     ExpressGetSet,
     /// Express and Redis: take a lock with SET NX first.
@@ -38,6 +41,10 @@ pub enum Peer {
     HandlerOncegate,
     /// The same under the layer of the crate `idempotent`.
     HandlerIdempotent,
+    /// The handler under our layer, over Redis.
+    HandlerOncegateRedis,
+    /// The same under the layer of the crate `idempotent`, over Redis.
+    HandlerIdempotentRedis,
 }
 
 /// Where things are, and which core is whose.
@@ -88,20 +95,23 @@ enum Keys {
 
 impl Peer {
     /// All that stand in a network: proxies, and programs that do it themselves.
-    pub const SERVERS: [Self; 7] = [
+    pub const SERVERS: [Self; 8] = [
         Self::Origin,
         Self::Nginx,
         Self::HyperProxy,
         Self::OncegateMemory,
         Self::OncegateFile,
+        Self::OncegateRedis,
         Self::ExpressGetSet,
         Self::ExpressSetNx,
     ];
     /// All in one process with the handler.
-    pub const HANDLERS: [Self; 3] = [
+    pub const HANDLERS: [Self; 5] = [
         Self::HandlerBare,
         Self::HandlerOncegate,
         Self::HandlerIdempotent,
+        Self::HandlerOncegateRedis,
+        Self::HandlerIdempotentRedis,
     ];
 
     /// As a table says it.
@@ -112,11 +122,14 @@ impl Peer {
             Self::HyperProxy => "bare hyper proxy",
             Self::OncegateMemory => "**Oncegate**, memory",
             Self::OncegateFile => "**Oncegate**, file",
+            Self::OncegateRedis => "**Oncegate**, Redis",
             Self::ExpressGetSet => "Express + Redis, GET then SET",
             Self::ExpressSetNx => "Express + Redis, SET NX",
             Self::HandlerBare => "bare axum handler",
             Self::HandlerOncegate => "**`oncegate-tower`**, memory",
             Self::HandlerIdempotent => "crate `idempotent`, memory",
+            Self::HandlerOncegateRedis => "**`oncegate-tower`**, Redis",
+            Self::HandlerIdempotentRedis => "crate `idempotent`, Redis",
         }
     }
 
@@ -128,11 +141,14 @@ impl Peer {
             | Self::HyperProxy
             | Self::OncegateMemory
             | Self::OncegateFile
+            | Self::OncegateRedis
             | Self::ExpressGetSet
             | Self::ExpressSetNx => Self::Nginx,
-            Self::HandlerBare | Self::HandlerOncegate | Self::HandlerIdempotent => {
-                Self::HandlerBare
-            }
+            Self::HandlerBare
+            | Self::HandlerOncegate
+            | Self::HandlerIdempotent
+            | Self::HandlerOncegateRedis
+            | Self::HandlerIdempotentRedis => Self::HandlerBare,
         }
     }
 
@@ -163,19 +179,29 @@ impl Peer {
                 let file = stage.folder.join("oncegate.db");
                 oncegate::start(stage, &format!("file:{}", file.display()))
             }
+            Self::OncegateRedis => oncegate::over_redis(stage),
             Self::ExpressGetSet => express::start(stage, "get-then-set.js"),
             Self::ExpressSetNx => express::start(stage, "set-nx.js"),
-            Self::HandlerBare => own::layered(stage, "none"),
-            Self::HandlerOncegate => own::layered(stage, "oncegate"),
-            Self::HandlerIdempotent => own::layered(stage, "idempotent"),
+            Self::HandlerBare => own::layered(stage, "none", &[]),
+            Self::HandlerOncegate => own::layered(stage, "oncegate", &[]),
+            Self::HandlerIdempotent => own::layered(stage, "idempotent", &[]),
+            Self::HandlerOncegateRedis => own::layered_over_redis(stage, "oncegate"),
+            Self::HandlerIdempotentRedis => own::layered_over_redis(stage, "idempotent"),
         }
     }
 
     const fn keys(self) -> Keys {
         match self {
             Self::Origin | Self::Nginx | Self::HyperProxy | Self::HandlerBare => Keys::Ignored,
-            Self::OncegateMemory | Self::OncegateFile | Self::HandlerOncegate => Keys::Oncegate,
-            Self::ExpressGetSet | Self::ExpressSetNx | Self::HandlerIdempotent => Keys::Flagged,
+            Self::OncegateMemory
+            | Self::OncegateFile
+            | Self::OncegateRedis
+            | Self::HandlerOncegate
+            | Self::HandlerOncegateRedis => Keys::Oncegate,
+            Self::ExpressGetSet
+            | Self::ExpressSetNx
+            | Self::HandlerIdempotent
+            | Self::HandlerIdempotentRedis => Keys::Flagged,
         }
     }
 }

@@ -4,9 +4,18 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Stage, Started, own};
+use super::{Stage, Started, own, redis};
 use crate::process::free_address;
 
+/// Over a Redis.
+pub fn over_redis(stage: &Stage) -> Result<Started> {
+    let (address, redis) = redis::start(stage)?;
+    let mut started = start(stage, &format!("redis://{address}"))?;
+    started.beside = Some(redis);
+    Ok(started)
+}
+
+/// Over a store that needs no server.
 pub fn start(stage: &Stage, store: &str) -> Result<Started> {
     let (upstream, origin) = own::upstream(stage)?;
     let address = free_address()?;

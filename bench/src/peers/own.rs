@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Stage, Started};
+use super::{Stage, Started, redis};
 use crate::process::{Process, free_address};
 
 /// The origin, under test.
@@ -41,11 +41,21 @@ pub fn proxy(stage: &Stage) -> Result<Started> {
     })
 }
 
-/// The handler under a layer.
-pub fn layered(stage: &Stage, layer: &str) -> Result<Started> {
+/// The handler under a layer whose records are in a Redis.
+pub fn layered_over_redis(stage: &Stage, layer: &str) -> Result<Started> {
+    let (address, redis) = redis::start(stage)?;
+    let url = format!("redis://{address}");
+    let mut started = layered(stage, layer, &["--redis", &url])?;
+    started.beside = Some(redis);
+    Ok(started)
+}
+
+/// The handler under a layer whose records are in memory, unless the arguments say otherwise.
+pub fn layered(stage: &Stage, layer: &str, arguments: &[&str]) -> Result<Started> {
     let address = free_address()?;
     let listen = address.to_string();
-    let command = role(&["layered", "--listen", &listen, "--layer", layer])?;
+    let mut command = role(&["layered", "--listen", &listen, "--layer", layer])?;
+    command.args(arguments);
     let under_test = stage.under_test(command, address, "layered.log")?;
     Ok(alone(address, under_test))
 }
