@@ -27,7 +27,8 @@ pub type StoreResult<T> = Result<Stamped<T>, StoreError>;
 /// The store suite (`oncegate::testing::store_suite!`) holds one named test for each of these:
 /// * Every method is atomic: it takes effect whole or not at all, and in one order for all callers of all
 ///   processes that share the store. What was answered as applied survives whatever the store calls durable.
-/// * Every answer carries the store's time, and that time never goes back.
+/// * Every answer carries the store's time, by which its records live. That time never goes back, as far as the store
+///   has one clock; it is never before what a record that is told with it says has happened.
 /// * A record with `purge_at <= now` is absent, whether or not it was physically removed.
 /// * `insert` creates only where nothing stands. The same owner inserting again is answered `Created` again.
 /// * `update` follows [`transition`](crate::transition): a write by another owner than the record's has no
@@ -287,6 +288,8 @@ pub enum StoreErrorKind {
     /// The store lost its salt and has another one now. Nothing took effect, and no insert will until
     /// [`Store::info`] was asked again.
     Resalted,
+    /// It is set up so that it would lose records. Nothing took effect, and no insert will until that is mended.
+    Unfit,
 }
 
 impl fmt::Display for StoreErrorKind {
@@ -298,6 +301,7 @@ impl fmt::Display for StoreErrorKind {
             Self::Corrupt => "corrupt",
             Self::Incompatible => "written by a newer version",
             Self::Resalted => "the salt has changed",
+            Self::Unfit => "set up so that it would lose records",
         })
     }
 }
@@ -307,7 +311,7 @@ impl StoreErrorKind {
     #[must_use]
     pub const fn may_pass(self) -> bool {
         match self {
-            Self::Unavailable | Self::Overloaded | Self::Full => true,
+            Self::Unavailable | Self::Overloaded | Self::Full | Self::Unfit => true,
             Self::Corrupt | Self::Incompatible | Self::Resalted => false,
         }
     }

@@ -65,20 +65,30 @@ pub(super) fn damaged(doing: &'static str, what: &'static str) -> StoreError {
     reason = "what another crate adds to its enum is taken as what may have had an effect"
 )]
 fn kind(error: &RedisError) -> StoreErrorKind {
-    match error.code() {
-        // A script is refused at the first write that needs memory: nothing of it took effect.
-        Some("OOM") => return StoreErrorKind::Full,
-        // Somebody else's value under our key, or a record that no script of ours wrote.
-        Some("WRONGTYPE") => return StoreErrorKind::Corrupt,
-        Some("ERR") if error.detail().is_some_and(is_of_a_script) => {
-            return StoreErrorKind::Corrupt;
-        }
-        _ => {}
+    if let Some(kind) = kind_of_the_record(error) {
+        return kind;
     }
     match error.kind() {
         ErrorKind::UnexpectedReturnType | ErrorKind::Parse => StoreErrorKind::Corrupt,
         // Also what is refused as such: loading, read-only, down. It may pass, and it may have taken effect.
         _ => StoreErrorKind::Unavailable,
+    }
+}
+
+/// Whether the server looked at what was asked, and at nothing else.
+pub(super) fn is_of_the_record(error: &RedisError) -> bool {
+    kind_of_the_record(error).is_some()
+}
+
+/// None of these took effect: each script reads before it writes, and its first write is the last that can fail so.
+fn kind_of_the_record(error: &RedisError) -> Option<StoreErrorKind> {
+    match error.code()? {
+        // A script is refused at the first write that needs memory: nothing of it took effect.
+        "OOM" => Some(StoreErrorKind::Full),
+        // Somebody else's value under our key, or a record that no script of ours wrote.
+        "WRONGTYPE" => Some(StoreErrorKind::Corrupt),
+        "ERR" if error.detail().is_some_and(is_of_a_script) => Some(StoreErrorKind::Corrupt),
+        _ => None,
     }
 }
 

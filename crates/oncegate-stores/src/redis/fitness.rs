@@ -1,8 +1,9 @@
 //! Whether a Redis can be a store at all, by what it says of itself. `CONFIG` may be forbidden, so `INFO` is asked.
 
+use oncegate::store::{StoreError, StoreErrorKind};
 use redis::RedisResult;
 
-use super::error::RedisOpenError;
+use super::error::{NAME, RedisOpenError};
 use super::link::Link;
 
 /// Why a Redis cannot be a store.
@@ -11,6 +12,16 @@ pub(super) async fn unfit(link: &mut Link) -> RedisResult<Option<RedisOpenError>
     Ok(info
         .iter()
         .find_map(|(_node, told)| too_old(told).or_else(|| evicts(told))))
+}
+
+/// Looks once more: what was fit at the start may be set up in another way by now. One that does not tell is taken as it
+/// was: whether it can do work at all, the request that follows finds out.
+pub(super) async fn still_fit(link: &mut Link) -> Result<(), StoreError> {
+    let Ok(Some(reason)) = unfit(link).await else {
+        return Ok(());
+    };
+    let error = StoreError::new(StoreErrorKind::Unfit, NAME, "look whether it is still fit");
+    Err(error.because(reason))
 }
 
 /// Scripts have flags since 7.0: by them, what was executed is recorded even where memory is full.

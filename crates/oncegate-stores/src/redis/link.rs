@@ -1,6 +1,6 @@
 //! The connection: shared by all callers, made anew by itself when it breaks. To a Cluster, one for each node.
 
-use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::aio::{ConnectionLike, ConnectionManagerConfig};
 use redis::cluster::ClusterClientBuilder;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
@@ -12,11 +12,12 @@ use redis::{
 use super::address::RedisAddress;
 use super::error::RedisOpenError;
 use super::options::RedisOptions;
+use super::single::Single;
 
 /// A connection that all callers share.
 #[derive(Clone)]
 pub(super) enum Link {
-    Single(ConnectionManager),
+    Single(Single),
     Cluster(ClusterConnection),
 }
 
@@ -75,8 +76,7 @@ impl Peer {
             .set_connection_timeout(Some(options.connect_timeout))
             .set_response_timeout(Some(options.answer_timeout))
             .set_number_of_retries(RETRIES);
-        let manager = ConnectionManager::new_with_config(client, config).await?;
-        Ok(Link::Single(manager))
+        Single::connect(client, config).await.map(Link::Single)
     }
 
     async fn link_to_cluster(&self, options: &RedisOptions) -> RedisResult<ClusterConnection> {
@@ -125,7 +125,7 @@ impl Link {
     /// Asks one node, that [`nodes`](Self::nodes) named.
     pub(super) async fn ask(&mut self, node: &str, command: Cmd) -> RedisResult<Value> {
         match self {
-            Self::Single(link) => command.query_async(link).await,
+            Self::Single(link) => link.send(&command).await,
             Self::Cluster(link) => {
                 let address = node
                     .rsplit_once(':')
@@ -142,7 +142,7 @@ impl Link {
 impl ConnectionLike for Link {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
-            Self::Single(link) => link.req_packed_command(command),
+            Self::Single(link) => Box::pin(link.send(command)),
             Self::Cluster(link) => link.req_packed_command(command),
         }
     }
@@ -154,14 +154,14 @@ impl ConnectionLike for Link {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         match self {
-            Self::Single(link) => link.req_packed_commands(commands, offset, count),
+            Self::Single(link) => Box::pin(link.send_all(commands, offset, count)),
             Self::Cluster(link) => link.req_packed_commands(commands, offset, count),
         }
     }
 
     fn get_db(&self) -> i64 {
         match self {
-            Self::Single(link) => link.get_db(),
+            Self::Single(link) => link.database(),
             Self::Cluster(link) => link.get_db(),
         }
     }

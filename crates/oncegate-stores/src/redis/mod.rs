@@ -10,6 +10,7 @@
 
 mod address;
 mod changes;
+mod doubt;
 mod error;
 mod fitness;
 mod link;
@@ -18,6 +19,7 @@ mod place;
 mod reply;
 mod salt;
 mod scripts;
+mod single;
 mod store;
 mod walk;
 mod words;

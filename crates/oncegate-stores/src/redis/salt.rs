@@ -4,8 +4,6 @@
 //! records of proxies that run on can still be compared. Where another was first, no record may be written under the
 //! old one: [`confirm`](Salt::confirm) says so until the new one was asked for.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use oncegate::store::{StoreError, StoreErrorKind};
 use parking_lot::Mutex;
 
@@ -14,44 +12,27 @@ use super::link::Link;
 
 /// The salt, as this process knows it.
 #[derive(Default)]
-pub(super) struct Salt {
-    known: Mutex<Option<[u8; 32]>>,
-    /// The connection broke: behind the new one may be a Redis that was restarted, or another one.
-    doubtful: AtomicBool,
-}
+pub(super) struct Salt(Mutex<Option<[u8; 32]>>);
 
 impl Salt {
-    /// The next insert looks whether the salt is still the same.
-    pub(super) fn doubt(&self) {
-        self.doubtful.store(true, Ordering::Release);
-    }
-
     /// The salt; it is made if there is none.
     pub(super) async fn read(&self, link: &mut Link, key: &str) -> Result<[u8; 32], StoreError> {
-        // Before the reading: a doubt that arises meanwhile stays.
-        self.doubtful.store(false, Ordering::Release);
-        let known = *self.known.lock();
+        let known = *self.0.lock();
         let ours = match known {
             Some(salt) => salt,
             None => random()?,
         };
-        let salt = keep(link, key, ours).await.inspect_err(|_| self.doubt())?;
-        *self.known.lock() = Some(salt);
+        let salt = keep(link, key, ours).await?;
+        *self.0.lock() = Some(salt);
         Ok(salt)
     }
 
-    /// Asks nothing unless there is doubt.
+    /// Whether it is still the one that was told, if one was.
     pub(super) async fn confirm(&self, link: &mut Link, key: &str) -> Result<(), StoreError> {
-        if !self.doubtful.swap(false, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let Some(known) = *self.known.lock() else {
+        let Some(known) = *self.0.lock() else {
             return Ok(());
         };
-        // Should this future be dropped while it looks, the doubt comes back.
-        let mut looking = Doubt(Some(self));
         if keep(link, key, known).await? == known {
-            looking.0 = None;
             return Ok(());
         }
         Err(StoreError::new(
@@ -62,19 +43,17 @@ impl Salt {
     }
 }
 
-/// Puts the doubt back, unless it was resolved.
-struct Doubt<'a>(Option<&'a Salt>);
-
-impl Drop for Doubt<'_> {
-    fn drop(&mut self) {
-        if let Some(salt) = self.0 {
-            salt.doubt();
-        }
-    }
-}
-
-/// Keeps `ours` where there is none, and answers what is kept, in one round trip.
+/// Answers what is kept; keeps `ours` where there is none. Only then it writes: a full Redis, and one that is a
+/// replica, would refuse that, and with it all that could be replayed from them.
 async fn keep(link: &mut Link, key: &str, ours: [u8; 32]) -> Result<[u8; 32], StoreError> {
+    let kept: Option<Vec<u8>> = redis::cmd("GET")
+        .arg(key)
+        .query_async(link)
+        .await
+        .map_err(|error| failed(DOING, error))?;
+    if let Some(salt) = kept {
+        return of_its_length(salt);
+    }
     let (salt,): (Vec<u8>,) = redis::pipe()
         .cmd("SET")
         .arg(key)
@@ -86,6 +65,10 @@ async fn keep(link: &mut Link, key: &str, ours: [u8; 32]) -> Result<[u8; 32], St
         .query_async(link)
         .await
         .map_err(|error| failed(DOING, error))?;
+    of_its_length(salt)
+}
+
+fn of_its_length(salt: Vec<u8>) -> Result<[u8; 32], StoreError> {
     salt.try_into()
         .map_err(|_| damaged(DOING, "the salt has another length"))
 }

@@ -17,8 +17,9 @@ use tokio::sync::Mutex;
 
 use super::address::RedisAddress;
 use super::changes::Changes;
+use super::doubt::Doubt;
 use super::error::{NAME, RedisOpenError, damaged, failed};
-use super::fitness::unfit;
+use super::fitness::{still_fit, unfit};
 use super::link::{Link, Peer};
 use super::options::RedisOptions;
 use super::place::Place;
@@ -37,8 +38,7 @@ pub struct RedisStore {
     changes: Changes,
     salt: Salt,
     salt_key: String,
-    /// The highest time that an answer had: the server's clock may be set back.
-    latest: AtomicU64,
+    doubt: Doubt,
     /// What tests add to the server's time, in microseconds.
     ahead: Arc<AtomicU64>,
 }
@@ -79,7 +79,7 @@ impl RedisStore {
             changes,
             salt: Salt::default(),
             salt_key: format!("{prefix}salt"),
-            latest: AtomicU64::new(0),
+            doubt: Doubt::default(),
             ahead: Arc::default(),
             prefix,
         })
@@ -115,18 +115,9 @@ impl RedisStore {
     fn failed(&self, doing: &'static str, error: RedisError) -> StoreError {
         let error = failed(doing, error);
         if error.kind() == StoreErrorKind::Unavailable {
-            self.salt.doubt();
+            self.doubt.raise();
         }
         error
-    }
-
-    /// No answer is older than one that was given before.
-    pub(super) fn stamp<T>(&self, at: Timestamp, value: T) -> Stamped<T> {
-        let latest = self.latest.fetch_max(at.as_micros(), Ordering::Relaxed);
-        Stamped {
-            at: at.max(Timestamp::from_micros(latest)),
-            value,
-        }
     }
 
     /// Whether tests have set the time ahead.
@@ -148,7 +139,7 @@ impl RedisStore {
 
     async fn insert_now(&self, new: NewRecord) -> StoreResult<Insert> {
         const DOING: &str = "insert";
-        self.confirm_salt().await?;
+        self.confirm().await?;
         let arguments = |command: &mut Cmd| {
             command
                 .arg(new.owner.as_bytes())
@@ -168,7 +159,10 @@ impl RedisStore {
             b"exists" => Insert::Exists(record),
             _ => return Err(damaged(DOING, "an answer that is none")),
         };
-        Ok(self.stamp(reply.at, insert))
+        Ok(Stamped {
+            at: reply.at,
+            value: insert,
+        })
     }
 
     async fn update_now(
@@ -207,7 +201,10 @@ impl RedisStore {
             b"refused" => Update::Refused(reply.record),
             _ => return Err(damaged(DOING, "an answer that is none")),
         };
-        Ok(self.stamp(reply.at, update))
+        Ok(Stamped {
+            at: reply.at,
+            value: update,
+        })
     }
 
     pub(super) async fn get_now(&self, id: RecordId) -> Result<Reply, StoreError> {
@@ -216,17 +213,23 @@ impl RedisStore {
         Reply::read(value, id, None, DOING)
     }
 
-    /// Asks the Redis only where a connection broke since the last time.
-    async fn confirm_salt(&self) -> Result<(), StoreError> {
-        self.salt
-            .confirm(&mut self.link.clone(), &self.salt_key)
-            .await
+    /// Looks at what is behind the connection, if that broke since the last time: whether the salt is still the same,
+    /// and whether it still keeps what it has.
+    async fn confirm(&self) -> Result<(), StoreError> {
+        let Some(raised) = self.doubt.pending() else {
+            return Ok(());
+        };
+        let mut link = self.link.clone();
+        self.salt.confirm(&mut link, &self.salt_key).await?;
+        still_fit(&mut link).await?;
+        self.doubt.resolve(raised);
+        Ok(())
     }
 
-    /// Looks whether the salt is still the same, connection broken or not. If not, the next insert says so.
-    pub(super) async fn look_after_salt(&self) -> Result<(), StoreError> {
-        self.salt.doubt();
-        match self.confirm_salt().await {
+    /// The same, connection broken or not. If the salt is another one, the next insert says so.
+    pub(super) async fn look_again(&self) -> Result<(), StoreError> {
+        self.doubt.raise();
+        match self.confirm().await {
             Err(error) if error.kind() == StoreErrorKind::Resalted => Ok(()),
             looked => looked,
         }
@@ -236,7 +239,10 @@ impl RedisStore {
         let mut link = self.link.clone();
         let salt = self.salt.read(&mut link, &self.salt_key).await?;
         let at = self.now("info").await?;
-        Ok(self.stamp(at, StoreInfo { name: NAME, salt }))
+        Ok(Stamped {
+            at,
+            value: StoreInfo { name: NAME, salt },
+        })
     }
 }
 
@@ -257,7 +263,10 @@ impl Store for RedisStore {
     fn get(&self, id: RecordId) -> BoxFuture<'_, StoreResult<Option<Record>>> {
         Box::pin(async move {
             let reply = self.get_now(id).await?;
-            Ok(self.stamp(reply.at, reply.record))
+            Ok(Stamped {
+                at: reply.at,
+                value: reply.record,
+            })
         })
     }
 
@@ -272,7 +281,7 @@ impl Store for RedisStore {
     fn ping(&self) -> BoxFuture<'_, StoreResult<()>> {
         Box::pin(async move {
             let at = self.now("ping").await?;
-            Ok(self.stamp(at, ()))
+            Ok(Stamped { at, value: () })
         })
     }
 

@@ -1,7 +1,7 @@
 //! What goes through all records: purging and listing, a bounded step at a time.
 
 use oncegate::hash::RecordId;
-use oncegate::store::{Cursor, Filter, Page, Purged, StoreError, StoreResult};
+use oncegate::store::{Cursor, Filter, Page, Purged, Stamped, StoreError, StoreResult};
 
 use super::error::damaged;
 use super::place::Place;
@@ -10,18 +10,18 @@ use super::store::RedisStore;
 
 impl RedisStore {
     /// Redis removes records and bodies by its own clock. Something is left to do only where the store's time was set
-    /// ahead of that, by tests. But it is a step that comes again and again: whether the salt is still there is looked
-    /// after here.
+    /// ahead of that, by tests. But it is a step that comes again and again: here it is looked whether the Redis is
+    /// still what it was.
     pub(super) async fn purge_now(&self, limit: usize) -> StoreResult<Purged> {
         const DOING: &str = "purge";
         let at = self.now(DOING).await?;
-        self.look_after_salt().await?;
+        self.look_again().await?;
         let mut purged = Purged {
             finished: true,
             ..Purged::default()
         };
         if !self.is_ahead() {
-            return Ok(self.stamp(at, purged));
+            return Ok(Stamped { at, value: purged });
         }
         let mut place = self.purge_place.lock().await;
         let mut link = self.link.clone();
@@ -34,7 +34,7 @@ impl RedisStore {
             }
         }
         purged.finished = place.is_at_the_end();
-        Ok(self.stamp(at, purged))
+        Ok(Stamped { at, value: purged })
     }
 
     async fn purge_one(&self, id: RecordId) -> Result<Vec<u8>, StoreError> {
@@ -67,7 +67,10 @@ impl RedisStore {
             }
         }
         let next = place.cursor();
-        Ok(self.stamp(at, Page { records, next }))
+        Ok(Stamped {
+            at,
+            value: Page { records, next },
+        })
     }
 }
 

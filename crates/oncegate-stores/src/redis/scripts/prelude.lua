@@ -21,17 +21,30 @@ local function after(start, micros)
   return math.min(start + tonumber(micros), FOREVER)
 end
 
+-- Before anything is written: what is no whole number fails the script while nothing has changed.
+local function whole(digits)
+  if not digits or not string.find(digits, '^%d+$') then
+    error('a field is no number')
+  end
+  return tonumber(digits)
+end
+
 -- The record that stands, or nil: what is past its end is absent, removed or not.
 local function standing()
   local field = redis.call('HMGET', record_key, 'o', 'f', 'r', 's', 't', 'c', 'e', 'p', 'h', 'k', 'a')
-  if not field[1] or tonumber(field[8]) <= now then
+  if not field[1] then
     return nil
   end
-  return {
-    owner = field[1], fence = tonumber(field[2]), revision = tonumber(field[3]), state = field[4],
-    state_at = tonumber(field[5]), created_at = tonumber(field[6]), expires_at = tonumber(field[7]),
-    purge_at = tonumber(field[8]), fingerprint = field[9], key_digest = field[10], operation = field[11],
+  local record = {
+    owner = field[1], fence = whole(field[2]), revision = whole(field[3]), state = field[4],
+    state_at = whole(field[5]), created_at = whole(field[6]), expires_at = whole(field[7]),
+    purge_at = whole(field[8]), fingerprint = field[9], key_digest = field[10], operation = field[11],
   }
+  -- A clock that was set back, or that of another master: nothing is judged before what has happened to it. No more
+  -- than that: the time of other records would end leases that were given by this clock.
+  local happened = record.state == IN_FLIGHT and record.created_at or record.state_at
+  now = math.max(now, happened)
+  return record.purge_at > now and record or nil
 end
 
 -- As the caller reads it: the time, an answer, and the record with the body that it has.
@@ -58,7 +71,7 @@ end
 -- The fence that follows all that were given under this id: to the record, or to one that is past its end.
 local function next_fence()
   local last = redis.call('HGET', record_key, 'f') or redis.call('GET', fence_key) or '0'
-  return math.max(tonumber(last) + 1, now)
+  return math.max(whole(last) + 1, now)
 end
 
 local function put(record)

@@ -12,8 +12,9 @@ if record.owner ~= owner or (names_revision and record.revision ~= tonumber(ARGV
   return told('refused', record)
 end
 
+-- A hint, and no more: where it may not be sent, what was written stands all the same.
 local function changed()
-  redis.call('PUBLISH', ARGV[9], ARGV[10])
+  redis.pcall('PUBLISH', ARGV[9], ARGV[10])
 end
 
 -- In flight until the lease ends; if that lapses, unknown for so long.

@@ -1,18 +1,22 @@
 //! A real Cluster of three masters, and what only a Cluster can show.
 
 use std::collections::HashSet;
-use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{OnceLock, mpsc};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
-use oncegate::store::Filter;
-use oncegate::{Inspect, Store};
+use oncegate::record::{Record, RecordState};
+use oncegate::store::{BoxFuture, Expect, Filter, Insert, StoreResult, Update};
+use oncegate::{Inspect, Store, StoreErrorKind};
 use oncegate_stores::{RedisAddress, RedisStore};
 use tokio::time::Instant;
 
+use super::failover::catches_up;
 use super::server::{RedisServer, free_address};
-use crate::harness::{completed, get, on_threads as block_on};
+use crate::harness::{
+    complete, completed, get, id, new_record, on_threads as block_on, owner, response,
+};
 
 pub(super) struct Cluster {
     masters: Vec<RedisServer>,
@@ -72,6 +76,29 @@ impl Cluster {
         }
     }
 
+    /// Makes `server` a replica of the first master, and waits until all nodes know.
+    fn add_replica(&self, server: &RedisServer) {
+        let first = &self.masters[0];
+        let added = Command::new("redis-cli")
+            .args(["--cluster", "add-node", &server.address().to_string()])
+            .arg(first.address().to_string())
+            .args(["--cluster-slave", "--cluster-master-id"])
+            .arg(first.cli(&["cluster", "myid"]))
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(added.success(), "the replica was not taken in");
+        catches_up(first, server);
+        let began = Instant::now();
+        let port = server.address().port().to_string();
+        for master in &self.masters {
+            while !master.cli(&["cluster", "nodes"]).contains(&port) {
+                assert!(began.elapsed() < FORM_TIMEOUT, "a node does not know");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+
     fn url(&self) -> String {
         let nodes: Vec<String> = self
             .masters
@@ -100,6 +127,17 @@ impl Cluster {
 fn master() -> RedisServer {
     let bus = free_address().port().to_string();
     RedisServer::start(&["--cluster-enabled", "yes", "--cluster-port", &bus])
+}
+
+fn reshard(from: &RedisServer, to: &RedisServer, slots: usize) -> Child {
+    Command::new("redis-cli")
+        .args(["--cluster", "reshard", &from.address().to_string()])
+        .args(["--cluster-from", &from.cli(&["cluster", "myid"])])
+        .args(["--cluster-to", &to.cli(&["cluster", "myid"])])
+        .args(["--cluster-slots", &slots.to_string(), "--cluster-yes"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 #[test]
@@ -140,14 +178,7 @@ fn a_record_is_found_after_its_slot_moved_to_another_node() {
         let [from, to, ..] = cluster.masters.as_slice() else {
             panic!("a Cluster has three masters");
         };
-        let moved = Command::new("redis-cli")
-            .args(["--cluster", "reshard", &from.address().to_string()])
-            .args(["--cluster-from", &from.cli(&["cluster", "myid"])])
-            .args(["--cluster-to", &to.cli(&["cluster", "myid"])])
-            .args(["--cluster-slots", "5400", "--cluster-yes"])
-            .stdout(Stdio::null())
-            .status()
-            .unwrap();
+        let moved = reshard(from, to, 5_400).wait().unwrap();
         assert!(moved.success(), "the slots did not move");
         assert!(from.cli(&["dbsize"]).parse::<u64>().unwrap() < RECORDS / 10);
         for number in 0..RECORDS {
@@ -155,14 +186,123 @@ fn a_record_is_found_after_its_slot_moved_to_another_node() {
                 get(&store, number).await.is_some(),
                 "record {number} is gone"
             );
-            let again = store.insert(crate::harness::new_record(number)).await;
-            assert!(matches!(
-                again.unwrap().value,
-                oncegate::store::Insert::Exists(_)
-            ));
+            let again = store.insert(new_record(number)).await;
+            assert!(matches!(again.unwrap().value, Insert::Exists(_)));
         }
     });
 }
 
+/// Slots move while keys are claimed, completed and asked for again. Between the two nodes a key may be refused for a
+/// while; it is never free on both.
+#[test]
+fn no_key_is_taken_twice_while_its_slot_moves() {
+    let cluster = Cluster::form();
+    block_on(async {
+        let store = Arc::new(cluster.open().await);
+        let [from, to, ..] = cluster.masters.as_slice() else {
+            panic!("a Cluster has three masters");
+        };
+        let mut moving = reshard(from, to, 1_500);
+        let moved = Arc::new(AtomicBool::new(false));
+        let callers = (0..CALLERS).map(|caller| {
+            let (store, moved) = (store.clone(), moved.clone());
+            tokio::spawn(async move {
+                let mut number = caller;
+                while !moved.load(Ordering::Relaxed) {
+                    executes_once(&store, number).await;
+                    number += CALLERS;
+                }
+                (caller..number)
+                    .step_by(usize::try_from(CALLERS).unwrap())
+                    .collect::<Vec<_>>()
+            })
+        });
+        let callers: Vec<_> = callers.collect();
+        let status = tokio::task::spawn_blocking(move || moving.wait()).await;
+        moved.store(true, Ordering::Relaxed);
+        let mut numbers = Vec::new();
+        for caller in callers {
+            numbers.extend(caller.await.unwrap());
+        }
+        assert!(status.unwrap().unwrap().success(), "the slots did not move");
+        assert!(
+            numbers.len() as u64 > RECORDS,
+            "too little was done meanwhile"
+        );
+        for number in numbers {
+            let record = definite(|| store.get(id(number))).await.unwrap();
+            assert!(
+                matches!(record.state, RecordState::Completed { .. }),
+                "{record:?}"
+            );
+        }
+    });
+}
+
+/// Claims, completes, and asks again as another: the answer must be there.
+async fn executes_once(store: &RedisStore, number: u64) {
+    let claimed = definite(|| store.insert(new_record(number))).await;
+    assert!(matches!(claimed, Insert::Created(_)), "{claimed:?}");
+    let expect = Expect {
+        owner: owner(number),
+        revision: None,
+    };
+    let paid = definite(|| store.update(id(number), expect, complete(&number.to_be_bytes()))).await;
+    assert!(matches!(paid, Update::Applied(Some(_))), "{paid:?}");
+    let mut duplicate = new_record(number);
+    duplicate.owner = owner(u64::MAX);
+    let told = definite(|| store.insert(duplicate.clone())).await;
+    let Insert::Exists(Record {
+        state: RecordState::Completed { response: told, .. },
+        ..
+    }) = told
+    else {
+        panic!("{told:?}");
+    };
+    assert_eq!(told, response(&number.to_be_bytes()));
+}
+
+/// Until the store gives a definite answer.
+async fn definite<'a, T>(ask: impl Fn() -> BoxFuture<'a, StoreResult<T>>) -> T {
+    let began = Instant::now();
+    loop {
+        match ask().await {
+            Ok(told) => return told.value,
+            Err(error) => assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}"),
+        }
+        assert!(began.elapsed() < FORM_TIMEOUT, "the store does not answer");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A master dies, and its replica takes its slots.
+#[test]
+fn a_replica_that_took_over_from_a_dead_master_is_found() {
+    let mut cluster = Cluster::form();
+    let replica = master();
+    cluster.add_replica(&replica);
+    block_on(async {
+        let store = cluster.open().await;
+        for number in 0..RECORDS {
+            completed(&store, number, b"paid").await;
+        }
+        catches_up(&cluster.masters[0], &replica);
+        assert_ne!(replica.cli(&["dbsize"]), "0");
+        cluster.masters[0].kill();
+        replica.cli(&["cluster", "failover", "takeover"]);
+        for number in 0..RECORDS {
+            let mut duplicate = new_record(number);
+            duplicate.owner = owner(u64::MAX);
+            let told = definite(|| store.insert(duplicate.clone())).await;
+            assert!(matches!(told, Insert::Exists(_)), "{told:?}");
+        }
+        // And what is new goes there too.
+        for number in RECORDS..2 * RECORDS {
+            executes_once(&store, number).await;
+        }
+    });
+}
+
+const CALLERS: u64 = 8;
 const RECORDS: u64 = 60;
 const FORM_TIMEOUT: Duration = Duration::from_secs(30);

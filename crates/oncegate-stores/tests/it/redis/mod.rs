@@ -1,8 +1,11 @@
 //! The Redis store on real servers, each of a test's own.
 
+mod clock;
 mod cluster;
+mod failover;
 mod faults;
 mod opening;
+mod relay;
 mod salt;
 mod server;
 mod suite;

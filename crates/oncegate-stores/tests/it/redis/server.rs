@@ -92,6 +92,15 @@ impl RedisServer {
         kill_process(pid, signal).unwrap();
     }
 
+    /// One field of what it says of itself.
+    pub(super) fn tells(&self, section: &str, field: &str) -> String {
+        let told = self.cli(&["info", section]);
+        let value = told
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value.unwrap_or_default().trim().to_owned()
+    }
+
     /// What the server says to a command of an operator's.
     pub(super) fn cli(&self, words: &[&str]) -> String {
         let Output { status, stdout, .. } = Command::new("redis-cli")
@@ -109,6 +118,31 @@ impl Drop for RedisServer {
         // It may be dead already, by the test's own hand.
         let _killed_or_dead = self.child.kill();
         let _ended = self.child.wait();
+    }
+}
+
+/// A connection of an operator's that stays, for a server that takes no new ones.
+pub(super) struct Connection(TcpStream);
+
+impl Connection {
+    pub(super) fn to(server: &RedisServer) -> Self {
+        let stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(START_TIMEOUT)).unwrap();
+        Self(stream)
+    }
+
+    /// Answers the first line of what the server says, which is not to be an error.
+    pub(super) fn say(&mut self, words: &str) -> String {
+        self.0.write_all(format!("{words}\r\n").as_bytes()).unwrap();
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while !line.ends_with(b"\r\n") {
+            self.0.read_exact(&mut byte).unwrap();
+            line.extend(byte);
+        }
+        let line = String::from_utf8(line).unwrap();
+        assert!(!line.starts_with('-'), "{words}: {line}");
+        line
     }
 }
 
