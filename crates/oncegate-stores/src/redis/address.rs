@@ -17,6 +17,7 @@ use super::options::RedisOptions;
 ///
 /// `redis://USER:PASSWORD@HOST:PORT/DB?prefix=NAME:`. `rediss` is with TLS, `redis-cluster` and `rediss-cluster` name
 /// some nodes of a Cluster, divided by commas. `?ca=FILE` names the certificates to trust in place of the system's.
+/// `?wait=N` lets a claim or an outcome count only once N replicas have it; a Cluster does not have it.
 #[derive(Clone, Eq, Hash, PartialEq)]
 pub struct RedisAddress {
     tls: bool,
@@ -28,6 +29,8 @@ pub struct RedisAddress {
     database: u32,
     prefix: String,
     ca: Option<PathBuf>,
+    /// How many replicas must have a claim or an outcome; 0 for none.
+    wait: u8,
 }
 
 /// An address that names no Redis. What was written is not repeated: it may hold a password.
@@ -42,6 +45,12 @@ pub enum RedisAddressError {
     /// No host can be read in it.
     #[error("store {scheme}:// has no address; write {scheme}://HOST:PORT")]
     Node {
+        /// The scheme.
+        scheme: &'static str,
+    },
+    /// A user or a password that would be read as something else.
+    #[error("store {scheme}:// has a user or password with one of / ? # in it; write %2F %3F %23")]
+    Credentials {
         /// The scheme.
         scheme: &'static str,
     },
@@ -62,7 +71,9 @@ pub enum RedisAddressError {
         scheme: &'static str,
     },
     /// A parameter that it does not have.
-    #[error("store {scheme}:// has no parameter {name:?}; it has prefix, and with TLS ca")]
+    #[error(
+        "store {scheme}:// has no parameter {name:?}; it has prefix, with TLS ca, and where it is no Cluster wait"
+    )]
     UnknownParameter {
         /// The scheme.
         scheme: &'static str,
@@ -72,6 +83,9 @@ pub enum RedisAddressError {
     /// A prefix that would make key names that a Cluster or a walk through the keys misreads.
     #[error("store: prefix is 1 to {PREFIX_BYTES_MAX} letters, digits or any of _ . : -")]
     Prefix,
+    /// No number of replicas.
+    #[error("store: wait is a number of replicas, 1 to {WAIT_MAX}")]
+    Wait,
 }
 
 impl RedisAddress {
@@ -94,6 +108,14 @@ impl RedisAddress {
     /// The file with the certificates to trust, in place of the system's.
     pub(super) fn ca(&self) -> Option<&Path> {
         self.ca.as_deref()
+    }
+
+    /// How many replicas must have a claim or an outcome, if any.
+    pub(super) const fn wait(&self) -> Option<u8> {
+        match self.wait {
+            0 => None,
+            count => Some(count),
+        }
     }
 
     const fn scheme(&self) -> &'static str {
@@ -147,7 +169,13 @@ impl FromStr for RedisAddress {
             .ok_or(RedisAddressError::Scheme)?;
         let scheme = scheme(tls, cluster);
         let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-        let (credentials, hosts) = match place.rsplit_once('@') {
+        // The client would look for the host in a part of the password, and messages would repeat another part.
+        let is_cut_off = !place.contains('@') && parameters.contains('@');
+        let split = place.rsplit_once('@');
+        if is_cut_off || split.is_some_and(|(credentials, _hosts)| !is_credentials(credentials)) {
+            return Err(RedisAddressError::Credentials { scheme });
+        }
+        let (credentials, hosts) = match split {
             Some((credentials, hosts)) => (Some(credentials.to_owned()), hosts),
             None => (None, place),
         };
@@ -161,6 +189,7 @@ impl FromStr for RedisAddress {
                 .ok_or(RedisAddressError::Database { scheme })?,
             prefix: PREFIX.to_owned(),
             ca: None,
+            wait: 0,
         };
         if address.nodes.len() > 1 && !cluster {
             return Err(RedisAddressError::Nodes { scheme });
@@ -183,6 +212,11 @@ impl RedisAddress {
             ("prefix", prefix) if is_prefix(prefix) => prefix.clone_into(&mut self.prefix),
             ("prefix", _) => return Err(RedisAddressError::Prefix),
             ("ca", file) if self.tls && !file.is_empty() => self.ca = Some(file.into()),
+            ("wait", count) if !self.cluster => {
+                let count = count.parse().ok();
+                let within = count.filter(|count| (1..=WAIT_MAX).contains(count));
+                self.wait = within.ok_or(RedisAddressError::Wait)?;
+            }
             (name, _) => {
                 return Err(RedisAddressError::UnknownParameter {
                     scheme: self.scheme(),
@@ -212,8 +246,12 @@ impl fmt::Display for RedisAddress {
             write!(f, "{mark}prefix={}", self.prefix)?;
             mark = '&';
         }
-        match &self.ca {
-            Some(file) => write!(f, "{mark}ca={}", file.display()),
+        if let Some(file) = &self.ca {
+            write!(f, "{mark}ca={}", file.display())?;
+            mark = '&';
+        }
+        match self.wait() {
+            Some(count) => write!(f, "{mark}wait={count}"),
             None => Ok(()),
         }
     }
@@ -254,6 +292,11 @@ fn is_node(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
 }
 
+/// What is not to be in it ends the credentials where the client reads them.
+fn is_credentials(text: &str) -> bool {
+    !text.contains(['/', '?', '#'])
+}
+
 /// Braces would move the hash tag of a Cluster; `*` and its like would match other keys in a walk.
 fn is_prefix(text: &str) -> bool {
     (1..=PREFIX_BYTES_MAX).contains(&text.len())
@@ -278,6 +321,7 @@ fn tcp_settings(options: &RedisOptions) -> TcpSettings {
 const SCHEMES: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
 const PREFIX: &str = "oncegate:";
 const PREFIX_BYTES_MAX: usize = 64;
+const WAIT_MAX: u8 = 8;
 
 #[cfg(test)]
 mod tests {
@@ -295,6 +339,8 @@ mod tests {
             ("redis://:hunter2@h:1/3", "redis://:***@h:1/3"),
             ("redis://me:hunter2@h", "redis://me:***@h"),
             ("redis://me:hunt@er2@h", "redis://me:***@h"),
+            ("redis://me:hunt%2Fer2@h", "redis://me:***@h"),
+            ("redis://h?wait=2", "redis://h?wait=2"),
             ("redis://[::1]:6379", "redis://[::1]:6379"),
             ("redis://h?prefix=oncegate:", "redis://h"),
             ("redis://h?prefix=shop.", "redis://h?prefix=shop."),
@@ -317,7 +363,9 @@ mod tests {
 
     #[test]
     fn a_bad_address_is_told_what_would_be_a_good_one() {
-        use RedisAddressError::{Database, Node, Nodes, Prefix, Scheme, UnknownParameter};
+        use RedisAddressError::{
+            Credentials, Database, Node, Nodes, Prefix, Scheme, UnknownParameter, Wait,
+        };
         let scheme = "redis";
         let unknown = |name: &str| UnknownParameter {
             scheme,
@@ -330,6 +378,10 @@ mod tests {
             ("redis://", Node { scheme }),
             ("redis://h:port", Node { scheme }),
             ("redis://h#insecure", Node { scheme }),
+            ("redis://me:1/2@h", Credentials { scheme }),
+            ("redis://me:1?2@h", Credentials { scheme }),
+            // The client would connect to a host "me", without a look at certificates.
+            ("redis://me:6379#insecure@h", Credentials { scheme }),
             ("redis://h,", Nodes { scheme }),
             ("redis://a,b", Nodes { scheme }),
             ("redis://h/one", Database { scheme }),
@@ -345,6 +397,16 @@ mod tests {
             ("redis://h?prefix={a}", Prefix),
             ("redis://h?prefix=a*", Prefix),
             ("redis://h?protocol=3", unknown("protocol")),
+            ("redis://h?wait=0", Wait),
+            ("redis://h?wait=9", Wait),
+            ("redis://h?wait=all", Wait),
+            (
+                "redis-cluster://h?wait=1",
+                UnknownParameter {
+                    scheme: "redis-cluster",
+                    name: "wait".to_owned(),
+                },
+            ),
             // There is nothing to trust without TLS.
             ("redis://h?ca=/etc/ca.pem", unknown("ca")),
         ];
@@ -362,6 +424,9 @@ mod tests {
             "redis://me:hunter2@h:port",
             "redis://me:hunter2@h/x",
             "redis://me:hunter2@h?x=1",
+            "redis://me:1?hunter2@h",
+            "redis://me:1?x=hunter2@h",
+            "redis://me:1/hunter2@h",
         ] {
             let message = parse(url).unwrap_err().to_string();
             assert!(!message.contains("hunter2"), "{message}");

@@ -6,7 +6,7 @@
 //! * Redis itself removes a record at its `purge_at` and a body at its `expires_at`. Neither follows a lease.
 //!
 //! What it cannot promise: Redis answers before a write is on a disk or on a replica, unless it is told otherwise
-//! (`appendfsync always`). A write that was lost so is a key that is free again.
+//! (`appendfsync always`, `?wait=N`). A write that was lost so is a key that is free again.
 
 mod address;
 mod changes;
@@ -16,6 +16,7 @@ mod fitness;
 mod link;
 mod options;
 mod place;
+mod replicas;
 mod reply;
 mod salt;
 mod scripts;

@@ -10,6 +10,9 @@ pub struct RedisOptions {
     pub connect_timeout: Duration,
     /// Longest wait for one answer, and for a peer that is gone to be noticed.
     pub answer_timeout: Duration,
+    /// Longest wait for replicas to have a write, where they must. It is to be well below a caller's own patience, or
+    /// that ends first.
+    pub wait_timeout: Duration,
 }
 
 impl Default for RedisOptions {
@@ -17,6 +20,7 @@ impl Default for RedisOptions {
         Self {
             connect_timeout: Duration::from_secs(2),
             answer_timeout: Duration::from_secs(5),
+            wait_timeout: Duration::from_millis(250),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! The scripts, a file for each method, with what they share before them.
 
+use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
-
-use super::link::Link;
 
 /// One script for each method.
 #[derive(Debug)]
@@ -53,7 +52,7 @@ impl Script {
     /// forgotten it: that one alone, which in a Cluster loading it everywhere would not be.
     pub(super) async fn run(
         &self,
-        link: &mut Link,
+        link: &mut (impl ConnectionLike + Send),
         key: &str,
         arguments: impl Fn(&mut Cmd),
     ) -> RedisResult<Value> {

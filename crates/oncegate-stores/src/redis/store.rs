@@ -23,6 +23,7 @@ use super::fitness::{still_fit, unfit};
 use super::link::{Link, Peer};
 use super::options::RedisOptions;
 use super::place::Place;
+use super::replicas::{Replicas, matters};
 use super::reply::Reply;
 use super::salt::Salt;
 use super::scripts::{Script, Scripts};
@@ -31,6 +32,8 @@ use super::words::Words;
 /// Records in a Redis.
 pub struct RedisStore {
     pub(super) link: Link,
+    /// Who must have claims and outcomes, if not the master alone.
+    replicas: Option<Replicas>,
     pub(super) scripts: Scripts,
     pub(super) prefix: String,
     /// Where the next purge step goes on.
@@ -71,9 +74,12 @@ impl RedisStore {
         }
         let prefix = address.prefix().to_owned();
         let clients = peer.clients().map_err(unavailable)?;
+        let waits = address.wait().zip(clients.first().cloned());
+        let replicas = waits.map(|(count, client)| Replicas::new(client, count, &options));
         let changes = Changes::new(clients, format!("{prefix}changes"), options.connect_timeout);
         Ok(Self {
             link,
+            replicas,
             scripts: Scripts::new(),
             purge_place: Mutex::default(),
             changes,
@@ -101,19 +107,44 @@ impl RedisStore {
         doing: &'static str,
         arguments: impl Fn(&mut Cmd),
     ) -> Result<Value, StoreError> {
-        let ahead = self.ahead.load(Ordering::Relaxed);
-        let key = format!("{}{{{id}}}", self.prefix);
+        let key = self.key(id);
         let mut link = self.link.clone();
-        let answer = script.run(&mut link, &key, |command| {
+        let answer = script.run(&mut link, &key, self.with_time(arguments));
+        answer
+            .await
+            .map_err(|error| self.doubted(failed(doing, error)))
+    }
+
+    /// The same, and waits for the replicas that must have what it writes.
+    async fn run_and_wait(
+        &self,
+        script: &Script,
+        id: RecordId,
+        doing: &'static str,
+        arguments: impl Fn(&mut Cmd),
+    ) -> Result<Value, StoreError> {
+        let Some(replicas) = &self.replicas else {
+            return self.run(script, id, doing, arguments).await;
+        };
+        let key = self.key(id);
+        let answer = replicas.write(script, &key, doing, self.with_time(arguments));
+        answer.await.map_err(|error| self.doubted(error))
+    }
+
+    fn key(&self, id: RecordId) -> String {
+        format!("{}{{{id}}}", self.prefix)
+    }
+
+    fn with_time(&self, arguments: impl Fn(&mut Cmd)) -> impl Fn(&mut Cmd) {
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        move |command| {
             command.arg(ahead);
             arguments(command);
-        });
-        answer.await.map_err(|error| self.failed(doing, error))
+        }
     }
 
     /// After a failure the connection may be a new one, to a Redis that has forgotten everything.
-    fn failed(&self, doing: &'static str, error: RedisError) -> StoreError {
-        let error = failed(doing, error);
+    fn doubted(&self, error: StoreError) -> StoreError {
         if error.kind() == StoreErrorKind::Unavailable {
             self.doubt.raise();
         }
@@ -130,7 +161,7 @@ impl RedisStore {
         let (seconds, micros): (u64, u64) = redis::cmd("TIME")
             .query_async(&mut link)
             .await
-            .map_err(|error| self.failed(doing, error))?;
+            .map_err(|error| self.doubted(failed(doing, error)))?;
         let ahead = self.ahead.load(Ordering::Relaxed);
         Ok(Timestamp::from_micros(
             seconds * MICROS_PER_SECOND + micros + ahead,
@@ -150,7 +181,7 @@ impl RedisStore {
             retention_arguments(command, new.unknown);
         };
         let value = self
-            .run(&self.scripts.insert, new.id, DOING, arguments)
+            .run_and_wait(&self.scripts.insert, new.id, DOING, arguments)
             .await?;
         let reply = Reply::read(value, new.id, None, DOING)?;
         let record = reply.record.ok_or_else(|| damaged(DOING, "no record"))?;
@@ -172,6 +203,7 @@ impl RedisStore {
         change: Change,
     ) -> StoreResult<Update> {
         const DOING: &str = "update";
+        let waits = matters(&change);
         let change = Words::of(change);
         let owner = change.owner.as_ref().map(|owner| owner.as_bytes());
         let arguments = |command: &mut Cmd| {
@@ -193,7 +225,12 @@ impl RedisStore {
                 .arg(id.as_bytes())
                 .arg(response.map_or(&[][..], |response| response.as_bytes()));
         };
-        let value = self.run(&self.scripts.update, id, DOING, arguments).await?;
+        let script = &self.scripts.update;
+        let value = if waits {
+            self.run_and_wait(script, id, DOING, arguments).await?
+        } else {
+            self.run(script, id, DOING, arguments).await?
+        };
         let reply = Reply::read(value, id, change.response, DOING)?;
         self.changes.wake(id);
         let update = match reply.word.as_slice() {

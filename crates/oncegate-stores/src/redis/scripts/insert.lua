@@ -2,8 +2,8 @@
 -- ARGV: 2 owner, 3 fingerprint, 4 key digest, 5 operation, 6 lease, 7 how long it stays unknown, 8 its tombstone.
 local stands = standing()
 if stands then
-  local repeated = stands.owner == ARGV[2] and stands.state == IN_FLIGHT
-  return told(repeated and 'created' or 'exists', stands)
+  local own = stands.owner == ARGV[2] and stands.state == IN_FLIGHT
+  return own and repeated('created', stands) or told('exists', stands)
 end
 local lease_expires_at = after(now, ARGV[6])
 local expires_at = after(lease_expires_at, ARGV[7])

@@ -68,6 +68,12 @@ local function ends(key, at)
   redis.call('PEXPIREAT', key, text(math.ceil((at - ahead) / 1000)))
 end
 
+-- Writes once more what is so already: who repeats a write can wait for the replicas to have it.
+local function repeated(answer, record)
+  ends(record_key, record.purge_at)
+  return told(answer, record)
+end
+
 -- The fence that follows all that were given under this id: to the record, or to one that is past its end.
 local function next_fence()
   local last = redis.call('HGET', record_key, 'f') or redis.call('GET', fence_key) or '0'

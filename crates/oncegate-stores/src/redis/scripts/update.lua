@@ -56,14 +56,14 @@ elseif change == 'complete' and open then
   last(COMPLETED)
   return applied()
 elseif change == 'complete' and record.state == COMPLETED then
-  return told('repeated', record)
+  return repeated('repeated', record)
 elseif change == 'release' and open then
   return removed(record.fence)
 elseif change == 'mark-unknown' and in_flight then
   last(UNKNOWN)
   return applied()
 elseif change == 'mark-unknown' and open then
-  return told('repeated', record)
+  return repeated('repeated', record)
 elseif change == 'take-over' and open and names_revision then
   record.fence, record.owner = next_fence(), ARGV[5]
   hold()

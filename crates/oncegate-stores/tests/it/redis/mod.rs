@@ -6,6 +6,7 @@ mod failover;
 mod faults;
 mod opening;
 mod relay;
+mod replicas;
 mod salt;
 mod server;
 mod suite;

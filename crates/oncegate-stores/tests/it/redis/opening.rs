@@ -55,6 +55,28 @@ fn a_redis_that_wants_a_password_is_opened_with_it_alone() {
     });
 }
 
+#[test]
+fn a_password_of_any_characters_opens_if_they_are_percent_encoded() {
+    let server = RedisServer::start(&[]);
+    server.cli(&["config", "set", "requirepass", "a/b?c#d@e:f%g {h}&i=j"]);
+    block_on(async {
+        let encoded = "a%2Fb%3Fc%23d%40e:f%25g%20{h}&i=j";
+        let url = format!("redis://:{encoded}@{}", server.address());
+        let store = oncegate_stores::open(&url).await.unwrap();
+        assert!(store.ping().await.is_ok());
+    });
+}
+
+#[test]
+fn an_address_of_ipv6_opens() {
+    let server = RedisServer::start(&["--bind", "127.0.0.1", "::1"]);
+    block_on(async {
+        let url = format!("redis://[::1]:{}", server.address().port());
+        let store = oncegate_stores::open(&url).await.unwrap();
+        assert!(store.ping().await.is_ok());
+    });
+}
+
 /// `CONFIG` is forbidden by many who operate Redis for others: the policy is read without it.
 #[test]
 fn a_redis_that_evicts_keys_is_refused_with_the_command_that_mends_it() {
