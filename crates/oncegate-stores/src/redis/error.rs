@@ -69,7 +69,9 @@ fn kind(error: &RedisError) -> StoreErrorKind {
         return kind;
     }
     match error.kind() {
-        ErrorKind::UnexpectedReturnType | ErrorKind::Parse => StoreErrorKind::Corrupt,
+        // Scripts are answered by any value, so this is an answer to a look. What is not even a value of the protocol is
+        // another matter: the server may have done what it was asked.
+        ErrorKind::UnexpectedReturnType => StoreErrorKind::Corrupt,
         // Also what is refused as such: loading, read-only, down. It may pass, and it may have taken effect.
         _ => StoreErrorKind::Unavailable,
     }
@@ -95,4 +97,70 @@ fn kind_of_the_record(error: &RedisError) -> Option<StoreErrorKind> {
 /// Ours fail where a field that they compute with is no number.
 fn is_of_a_script(detail: &str) -> bool {
     detail.starts_with("user_script:")
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::parse_redis_value;
+
+    use super::*;
+
+    fn said(line: &str) -> RedisError {
+        let value = parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        value.extract_error().unwrap_err()
+    }
+
+    /// Those that are seen on a real server have a test there; the rest is hard to bring about.
+    #[test]
+    fn what_a_server_says_is_taken_as_maybe_done_unless_it_cannot_have_been() {
+        use StoreErrorKind::{Corrupt, Full, Unavailable};
+        let table = [
+            (
+                "OOM command not allowed when used memory > 'maxmemory'.",
+                Full,
+            ),
+            ("WRONGTYPE Operation against a key", Corrupt),
+            (
+                "ERR user_script:12: a field is no number script: ab, on @user_script:12.",
+                Corrupt,
+            ),
+            (
+                "ERR The user executing the script can't run this command",
+                Unavailable,
+            ),
+            ("ERR max number of clients reached", Unavailable),
+            (
+                "LOADING Redis is loading the dataset in memory",
+                Unavailable,
+            ),
+            ("BUSY Redis is busy running a script.", Unavailable),
+            (
+                "READONLY You can't write against a read only replica.",
+                Unavailable,
+            ),
+            ("MASTERDOWN Link with MASTER is down", Unavailable),
+            (
+                "MISCONF Redis is configured to save RDB snapshots",
+                Unavailable,
+            ),
+            ("NOREPLICAS Not enough good replicas to write.", Unavailable),
+            ("CLUSTERDOWN The cluster is down", Unavailable),
+            (
+                "TRYAGAIN Multiple keys request during rehashing of slot",
+                Unavailable,
+            ),
+            ("MOVED 1 127.0.0.1:1", Unavailable),
+            ("ASK 1 127.0.0.1:1", Unavailable),
+            ("NOSCRIPT No matching script.", Unavailable),
+            ("NOAUTH Authentication required.", Unavailable),
+            ("NOPERM this user has no permissions", Unavailable),
+        ];
+        for (line, kind) in table {
+            assert_eq!(failed("update", said(line)).kind(), kind, "{line}");
+        }
+        let no_value = parse_redis_value(b"?\r\n").unwrap_err();
+        assert_eq!(failed("update", no_value).kind(), Unavailable);
+        let cut = RedisError::from(io::Error::from(io::ErrorKind::UnexpectedEof));
+        assert_eq!(failed("update", cut).kind(), Unavailable);
+    }
 }

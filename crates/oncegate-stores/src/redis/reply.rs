@@ -6,10 +6,10 @@ use oncegate::hash::RecordId;
 use oncegate::key::KeyDigest;
 use oncegate::record::{About, Fence, OwnerId, Record, RecordState};
 use oncegate::response::StoredResponse;
-use oncegate::store::StoreError;
+use oncegate::store::{StoreError, StoreErrorKind};
 use redis::Value;
 
-use super::error::damaged;
+use super::error::{NAME, damaged};
 
 /// The time, a word, and the record that stands.
 pub(super) struct Reply {
@@ -41,10 +41,19 @@ impl Reply {
         let record = if fields.values.len() == 0 {
             None
         } else {
-            Some(fields.record(id, written, at)?)
+            let record = fields.record(id, written, at);
+            Some(record.map_err(|error| after(&word, error, doing))?)
         };
         Ok(Self { at, word, record })
     }
+}
+
+/// A record that cannot be read is no proof that nothing took effect, where this very call has written it.
+fn after(word: &[u8], error: StoreError, doing: &'static str) -> StoreError {
+    if matches!(word, b"created" | b"applied") {
+        return StoreError::new(StoreErrorKind::Unavailable, NAME, doing).because(error);
+    }
+    error
 }
 
 struct Fields {
@@ -136,8 +145,6 @@ impl Fields {
 
 #[cfg(test)]
 mod tests {
-    use oncegate::store::StoreErrorKind;
-
     use super::*;
 
     /// What stands there is completed, and its body is gone before its time.

@@ -57,6 +57,7 @@ async fn whatever_the_store_fails_with_at_the_claim_runs_nothing() {
         (StoreErrorKind::Full, "store-unavailable"),
         (StoreErrorKind::Corrupt, "store-unavailable"),
         (StoreErrorKind::Incompatible, "store-unavailable"),
+        (StoreErrorKind::Unfit, "store-unavailable"),
     ] {
         let bench = Bench::new(Handler::paying()).await;
         let fault = Fault::FailBefore(kind);

@@ -2,6 +2,7 @@
 
 mod clock;
 mod cluster;
+mod connection;
 mod failover;
 mod faults;
 mod opening;
