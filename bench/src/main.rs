@@ -8,6 +8,7 @@ mod cell;
 mod load;
 mod machine;
 mod measure;
+mod pairs;
 mod paper;
 mod peers;
 mod process;
@@ -25,7 +26,7 @@ use clap::Parser;
 
 use crate::cell::Load;
 use crate::load::{Body, Generator, Keys, Mark};
-use crate::roles::{layered, origin, proxy};
+use crate::roles::{layered, origin, pairs as store_pairs, proxy};
 
 /// Oncegate beside its peers.
 #[derive(Debug, Parser)]
@@ -72,6 +73,15 @@ enum Role {
         #[arg(long)]
         redis: Option<String>,
     },
+    /// Claims and completions in a store, without HTTP.
+    Pairs {
+        #[arg(long)]
+        store: String,
+        #[arg(long, default_value_t = 32)]
+        tasks: u64,
+        #[arg(long, default_value_t = 2.0)]
+        seconds: f64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -107,6 +117,11 @@ fn play(role: Role) -> Result<()> {
             layer,
             redis,
         } => layered::run(listen, layer, redis.as_deref()),
+        Role::Pairs {
+            store,
+            tasks,
+            seconds,
+        } => store_pairs::run(&store, tasks, Duration::from_secs_f64(seconds)),
     }
 }
 

@@ -216,7 +216,8 @@ fn prepare(peer: Peer, cell: Cell, stage: &Stage) -> Result<(Started, Generator)
     Ok((started, generator))
 }
 
-fn clear(stage: &Stage) -> Result<()> {
+/// An empty folder for one measurement.
+pub fn clear(stage: &Stage) -> Result<()> {
     if stage.folder.exists() {
         fs::remove_dir_all(&stage.folder).context("cannot clear the folder of measurements")?;
     }

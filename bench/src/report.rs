@@ -23,6 +23,7 @@ pub fn tables(results: &Results, rate: u32) -> String {
     }
     text.push_str(&latencies(results, rate));
     text.push_str(&handlers(results));
+    text.push_str(&pairs(results));
     text.push_str(&instructions(results));
     text.push_str(&idle(results));
     text
@@ -123,6 +124,25 @@ fn latencies(results: &Results, rate: u32) -> String {
     format!(
         "### How long an answer takes at {rate} requests a second, 59 B, 32 connections\n\n\
          | load | | p50 ms | p99 ms |\n|---|---|--:|--:|\n{rows}\n"
+    )
+}
+
+fn pairs(results: &Results) -> String {
+    let mut rows = String::new();
+    for (clients, pgbench, store, ratio) in results.pairs() {
+        let _infallible = writeln!(
+            rows,
+            "| {clients} | {} | {} | {ratio:.2} |",
+            thousands(pgbench),
+            thousands(store)
+        );
+    }
+    if rows.is_empty() {
+        return rows;
+    }
+    format!(
+        "### PostgreSQL without HTTP: claims and completions a second\n\n\
+         | clients | pgbench | our store | by pgbench's |\n|--:|--:|--:|--:|\n{rows}\n"
     )
 }
 

@@ -8,6 +8,7 @@ use anyhow::Result;
 use crate::cell::{Cell, Load};
 use crate::load::Latencies;
 use crate::measure::{Idle, ManyKeys, Measured};
+use crate::pairs::Pairs;
 use crate::peers::Peer;
 
 /// Everything that was measured in a run.
@@ -18,6 +19,7 @@ pub struct Results {
     idle: BTreeMap<Peer, Idle>,
     many_keys: Option<ManyKeys>,
     instructions: BTreeMap<(Load, Peer), u64>,
+    pairs: BTreeMap<usize, Vec<Pairs>>,
     /// Why there is no figure.
     failures: BTreeMap<Peer, Vec<String>>,
 }
@@ -86,6 +88,27 @@ impl Results {
             Ok(count) => drop(self.instructions.insert((load, peer), count)),
             Err(error) => self.failed(peer, load, &error),
         }
+    }
+
+    /// Adds claims and completions without HTTP, or why they are not known.
+    pub fn add_pairs(&mut self, pairs: Result<Pairs>) {
+        match pairs {
+            Ok(pairs) => self.pairs.entry(pairs.clients).or_default().push(pairs),
+            Err(error) => self.failed(Peer::OncegatePostgres, Load::Fresh, &error),
+        }
+    }
+
+    /// For each number of clients: pgbench's rate, the store's, and the ratio within a repetition; medians.
+    pub fn pairs(&self) -> impl Iterator<Item = (usize, f64, f64, f64)> {
+        self.pairs.iter().filter_map(|(clients, reps)| {
+            let of = |figure: fn(&Pairs) -> f64| median(reps.iter().map(figure));
+            Some((
+                *clients,
+                of(|pairs| pairs.pgbench)?,
+                of(|pairs| pairs.store)?,
+                of(|pairs| pairs.store / pairs.pgbench)?,
+            ))
+        })
     }
 
     /// A peer's memory while nothing goes on.

@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use crate::cell::{Cell, Load};
 use crate::load::Body;
 use crate::measure::{Times, at_rate, idle, instructions, many_keys, saturated};
+use crate::pairs::pairs;
 use crate::peers::{Peer, Stage};
 use crate::process::Core;
 use crate::results::Results;
@@ -116,6 +117,12 @@ fn measure_all(arguments: &Arguments, stage: &Stage, rep: usize, results: &mut R
             results.add(rep, peer, cell, measured);
         }
     }
+    if peers(arguments).contains(&Peer::OncegatePostgres) {
+        for &clients in connections(arguments) {
+            eprintln!("  pgbench and the store, {clients} clients");
+            results.add_pairs(pairs(clients, times(arguments).measured, stage));
+        }
+    }
     if arguments.rate == 0 {
         return;
     }
@@ -175,18 +182,13 @@ fn cells(arguments: &Arguments) -> Vec<Cell> {
     } else {
         &[Body::Small, Body::Large]
     };
-    let connections = if arguments.quick {
-        &[32][..]
-    } else {
-        &arguments.connections
-    };
     let mut cells = Vec::new();
     for load in [Load::Fresh, Load::Replay, Load::Unkeyed] {
         if !arguments.loads.is_empty() && !arguments.loads.contains(&load) {
             continue;
         }
         for &body in bodies {
-            cells.extend(connections.iter().map(|&connections| Cell {
+            cells.extend(connections(arguments).iter().map(|&connections| Cell {
                 load,
                 body,
                 connections,
@@ -194,6 +196,14 @@ fn cells(arguments: &Arguments) -> Vec<Cell> {
         }
     }
     cells
+}
+
+fn connections(arguments: &Arguments) -> &[usize] {
+    if arguments.quick {
+        &[32]
+    } else {
+        &arguments.connections
+    }
 }
 
 fn peers(arguments: &Arguments) -> Vec<Peer> {

@@ -4,6 +4,7 @@ mod express;
 mod nginx;
 mod oncegate;
 mod own;
+pub mod postgres;
 mod redis;
 
 use std::net::SocketAddr;
@@ -31,6 +32,8 @@ pub enum Peer {
     OncegateFile,
     /// `oncegate serve` over Redis.
     OncegateRedis,
+    /// `oncegate serve` over PostgreSQL.
+    OncegatePostgres,
     /// Express and Redis: look the key up, execute, save.
     ExpressGetSet,
     /// Express and Redis: take a lock with SET NX first.
@@ -58,7 +61,7 @@ pub struct Stage {
     pub folder: PathBuf,
     /// The core of the process under test.
     pub core_under_test: Core,
-    /// The core of the load, the origin and Redis.
+    /// The core of the load, the origin and the store's server.
     pub core_of_load: Core,
     /// What the process under test runs under, if anything: a program that counts its instructions.
     pub under: Vec<String>,
@@ -70,7 +73,7 @@ pub struct Started {
     pub address: SocketAddr,
     /// What is measured.
     pub under_test: Process,
-    /// Redis, where there is one: shown apart.
+    /// Redis or PostgreSQL, where there is one: shown apart.
     pub beside: Option<Process>,
     /// Who counts executions.
     pub counter: SocketAddr,
@@ -95,13 +98,14 @@ enum Keys {
 
 impl Peer {
     /// All that stand in a network: proxies, and programs that do it themselves.
-    pub const SERVERS: [Self; 8] = [
+    pub const SERVERS: [Self; 9] = [
         Self::Origin,
         Self::Nginx,
         Self::HyperProxy,
         Self::OncegateMemory,
         Self::OncegateFile,
         Self::OncegateRedis,
+        Self::OncegatePostgres,
         Self::ExpressGetSet,
         Self::ExpressSetNx,
     ];
@@ -123,6 +127,7 @@ impl Peer {
             Self::OncegateMemory => "**Oncegate**, memory",
             Self::OncegateFile => "**Oncegate**, file",
             Self::OncegateRedis => "**Oncegate**, Redis",
+            Self::OncegatePostgres => "**Oncegate**, PostgreSQL",
             Self::ExpressGetSet => "Express + Redis, GET then SET",
             Self::ExpressSetNx => "Express + Redis, SET NX",
             Self::HandlerBare => "bare axum handler",
@@ -142,6 +147,7 @@ impl Peer {
             | Self::OncegateMemory
             | Self::OncegateFile
             | Self::OncegateRedis
+            | Self::OncegatePostgres
             | Self::ExpressGetSet
             | Self::ExpressSetNx => Self::Nginx,
             Self::HandlerBare
@@ -180,6 +186,7 @@ impl Peer {
                 oncegate::start(stage, &format!("file:{}", file.display()))
             }
             Self::OncegateRedis => oncegate::over_redis(stage),
+            Self::OncegatePostgres => oncegate::over_postgres(stage),
             Self::ExpressGetSet => express::start(stage, "get-then-set.js"),
             Self::ExpressSetNx => express::start(stage, "set-nx.js"),
             Self::HandlerBare => own::layered(stage, "none", &[]),
@@ -196,6 +203,7 @@ impl Peer {
             Self::OncegateMemory
             | Self::OncegateFile
             | Self::OncegateRedis
+            | Self::OncegatePostgres
             | Self::HandlerOncegate
             | Self::HandlerOncegateRedis => Keys::Oncegate,
             Self::ExpressGetSet
@@ -219,7 +227,7 @@ impl Stage {
     }
 
     /// A file in the folder of this measurement.
-    fn file(&self, name: &str) -> PathBuf {
+    pub fn file(&self, name: &str) -> PathBuf {
         Path::new(&self.folder).join(name)
     }
 }

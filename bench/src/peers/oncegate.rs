@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Stage, Started, own, redis};
+use super::{Stage, Started, own, postgres, redis};
 use crate::process::free_address;
 
 /// Over a Redis.
@@ -12,6 +12,15 @@ pub fn over_redis(stage: &Stage) -> Result<Started> {
     let (address, redis) = redis::start(stage)?;
     let mut started = start(stage, &format!("redis://{address}"))?;
     started.beside = Some(redis);
+    Ok(started)
+}
+
+/// Over a PostgreSQL.
+pub fn over_postgres(stage: &Stage) -> Result<Started> {
+    let (address, postgres) = postgres::start(stage)?;
+    let url = format!("postgres://postgres@{address}/postgres?sslmode=disable");
+    let mut started = start(stage, &url)?;
+    started.beside = Some(postgres);
     Ok(started)
 }
 

@@ -2,6 +2,7 @@
 
 pub mod layered;
 pub mod origin;
+pub mod pairs;
 pub mod proxy;
 
 /// Where a payment is made.
