@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use crate::config::ConfigError;
 use crate::running::StartError;
-use crate::{check, completions, config_check, demo, keys, man, serve};
+use crate::{check, completions, config_check, demo, keys, man, serve, store};
 
 /// Idempotency keys for any HTTP API: a request that is sent twice is executed once.
 #[derive(Debug, clap::Parser)]
@@ -31,6 +31,8 @@ pub enum Command {
     Check(Box<check::Arguments>),
     /// Look at keys, and settle unknown ones
     Keys(keys::Arguments),
+    /// Look after the store itself
+    Store(store::Arguments),
     /// Work with the configuration
     Config(config_check::Arguments),
     /// Print what a shell needs to complete this command line
@@ -51,6 +53,7 @@ impl Command {
             Self::Demo(arguments) => demo::run(arguments).await,
             Self::Check(arguments) => check::run(*arguments).await,
             Self::Keys(arguments) => keys::run(arguments).await,
+            Self::Store(arguments) => store::run(arguments).await,
             Self::Config(arguments) => config_check::run(arguments),
             Self::Completions(arguments) => completions::run(&arguments),
             Self::Man(arguments) => man::run(&arguments),

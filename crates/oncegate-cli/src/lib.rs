@@ -28,4 +28,5 @@ mod reload;
 pub mod routes;
 pub mod running;
 mod serve;
+mod store;
 pub mod tokens;

@@ -4,8 +4,8 @@
 //! * `file:PATH` (module `file`, feature `file`, on by default) is durable, needs no server, and
 //!   belongs to one process.
 //! * `redis://HOST:PORT` (module `redis`, feature `redis`, on by default) is shared by any number of processes.
-//!
-//! PostgreSQL is to come; until then its URLs are refused as such.
+//! * `postgres://USER@HOST:PORT/DATABASE` (module `postgres`, feature `postgres`, on by default) is shared by any
+//!   number of processes, and as durable as that server is.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -25,10 +25,18 @@
 #[cfg(feature = "file")]
 pub mod file;
 mod open;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(any(feature = "file", feature = "postgres"))]
+mod reply;
 mod url;
 
+#[cfg(feature = "postgres")]
+pub use crate::postgres::{
+    PostgresAddress, PostgresAddressError, PostgresOpenError, PostgresOptions, PostgresStore,
+};
 #[cfg(feature = "redis")]
 pub use crate::redis::{RedisAddress, RedisAddressError, RedisOpenError, RedisOptions, RedisStore};
 #[cfg(feature = "file")]

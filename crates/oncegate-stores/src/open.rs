@@ -9,6 +9,8 @@ use oncegate::store::Inspect;
 
 #[cfg(feature = "file")]
 use crate::file::{FileOpenError, FileOptions, FileStore};
+#[cfg(feature = "postgres")]
+use crate::postgres::{PostgresOpenError, PostgresStore};
 #[cfg(feature = "redis")]
 use crate::redis::{RedisOpenError, RedisStore};
 use crate::url::{StoreUrl, StoreUrlError};
@@ -28,6 +30,10 @@ pub enum OpenError {
     #[cfg(feature = "redis")]
     #[error(transparent)]
     Redis(#[from] RedisOpenError),
+    /// The PostgreSQL cannot be a store.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Postgres(#[from] PostgresOpenError),
 }
 
 /// Opens the store that `url` names. An `Arc<dyn Inspect>` is an `Arc<dyn Store>` wherever one is
@@ -59,6 +65,27 @@ impl StoreUrl {
             }
             #[cfg(feature = "redis")]
             Self::Redis(address) => Ok(Arc::new(RedisStore::open(address).await?)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(address) => Ok(Arc::new(PostgresStore::open(address).await?)),
+        }
+    }
+}
+
+impl StoreUrl {
+    /// Brings the tables of a store that has some up to date, and answers their version. Other stores look after theirs
+    /// when they are opened.
+    ///
+    /// # Errors
+    /// If the store cannot be reached, or its tables cannot be changed.
+    pub async fn migrate(&self) -> Result<Option<u32>, OpenError> {
+        match self {
+            Self::Memory => Ok(None),
+            #[cfg(feature = "file")]
+            Self::File { .. } => Ok(None),
+            #[cfg(feature = "redis")]
+            Self::Redis(_) => Ok(None),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(address) => Ok(Some(PostgresStore::migrate(address).await?)),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What a store is named by in a configuration: `memory:`, `file:PATH` or `redis://HOST:PORT`.
+//! What a store is named by in a configuration: `memory:`, `file:PATH`, `redis://HOST:PORT` or
+//! `postgres://HOST:PORT/DATABASE`.
 //!
 //! It is judged whole before anything is opened, so that a bad setting shows before any port is
 //! bound. A URL may hold a password: no error repeats it, but for its scheme and parameter names.
@@ -10,6 +11,8 @@ use std::str::FromStr;
 
 #[cfg(feature = "file")]
 use crate::file::Durability;
+#[cfg(feature = "postgres")]
+use crate::postgres::{PostgresAddress, PostgresAddressError};
 #[cfg(feature = "redis")]
 use crate::redis::{RedisAddress, RedisAddressError};
 
@@ -30,6 +33,9 @@ pub enum StoreUrl {
     /// `redis://`, `rediss://`, `redis-cluster://`, `rediss-cluster://`.
     #[cfg(feature = "redis")]
     Redis(RedisAddress),
+    /// `postgres://`, `postgresql://`.
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresAddress),
 }
 
 /// A store URL that names no store.
@@ -39,12 +45,6 @@ pub enum StoreUrlError {
     /// There is no `scheme:` at its start.
     #[error("store has no scheme; write one of: {STORES}")]
     NoScheme,
-    /// A store that will come, but is not there yet.
-    #[error("store {scheme}: is not supported yet; supported are: {STORES}")]
-    NotYet {
-        /// The scheme.
-        scheme: &'static str,
-    },
     /// No store that we know of.
     #[error("store {scheme}: is not known; supported are: {STORES}")]
     UnknownScheme {
@@ -78,6 +78,10 @@ pub enum StoreUrlError {
     #[cfg(feature = "redis")]
     #[error(transparent)]
     Redis(#[from] RedisAddressError),
+    /// The address of a PostgreSQL cannot be read.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Postgres(#[from] PostgresAddressError),
 }
 
 impl FromStr for StoreUrl {
@@ -95,11 +99,10 @@ impl FromStr for StoreUrl {
             "redis" | "rediss" | "redis-cluster" | "rediss-cluster" => {
                 Ok(Self::Redis(url.parse()?))
             }
-            other => Err(match NOT_YET.into_iter().find(|known| *known == other) {
-                Some(scheme) => StoreUrlError::NotYet { scheme },
-                None if is_scheme(other) => StoreUrlError::UnknownScheme { scheme },
-                None => StoreUrlError::NoScheme,
-            }),
+            #[cfg(feature = "postgres")]
+            "postgres" | "postgresql" => Ok(Self::Postgres(url.parse()?)),
+            other if is_scheme(other) => Err(StoreUrlError::UnknownScheme { scheme }),
+            _ => Err(StoreUrlError::NoScheme),
         }
     }
 }
@@ -118,6 +121,8 @@ impl fmt::Display for StoreUrl {
             }
             #[cfg(feature = "redis")]
             Self::Redis(address) => address.fmt(f),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(address) => address.fmt(f),
         }
     }
 }
@@ -173,14 +178,26 @@ fn is_scheme(text: &str) -> bool {
 }
 
 /// The stores that can be named.
-pub const STORES: &str = match (cfg!(feature = "file"), cfg!(feature = "redis")) {
-    (true, true) => "memory:, file:PATH, redis://HOST:PORT, redis-cluster://HOST:PORT,HOST:PORT",
-    (true, false) => "memory:, file:PATH",
-    (false, true) => "memory:, redis://HOST:PORT, redis-cluster://HOST:PORT,HOST:PORT",
-    (false, false) => "memory:",
+pub const STORES: &str = match (
+    cfg!(feature = "file"),
+    cfg!(feature = "redis"),
+    cfg!(feature = "postgres"),
+) {
+    (true, true, true) => {
+        "memory:, file:PATH, redis://HOST:PORT, redis-cluster://HOST:PORT,HOST:PORT, postgres://HOST:PORT/DATABASE"
+    }
+    (true, true, false) => {
+        "memory:, file:PATH, redis://HOST:PORT, redis-cluster://HOST:PORT,HOST:PORT"
+    }
+    (true, false, true) => "memory:, file:PATH, postgres://HOST:PORT/DATABASE",
+    (true, false, false) => "memory:, file:PATH",
+    (false, true, true) => {
+        "memory:, redis://HOST:PORT, redis-cluster://HOST:PORT,HOST:PORT, postgres://HOST:PORT/DATABASE"
+    }
+    (false, true, false) => "memory:, redis://HOST:PORT, redis-cluster://HOST:PORT,HOST:PORT",
+    (false, false, true) => "memory:, postgres://HOST:PORT/DATABASE",
+    (false, false, false) => "memory:",
 };
-
-const NOT_YET: [&str; 2] = ["postgres", "postgresql"];
 
 #[cfg(all(test, feature = "file"))]
 mod tests {
@@ -209,10 +226,6 @@ mod tests {
         let table = [
             ("oncegate.db", StoreUrlError::NoScheme),
             ("C:\\oncegate.db", StoreUrlError::NoScheme),
-            (
-                "postgres://h/d",
-                StoreUrlError::NotYet { scheme: "postgres" },
-            ),
             (
                 "etcd://h",
                 StoreUrlError::UnknownScheme {
@@ -245,7 +258,7 @@ mod tests {
     #[test]
     fn no_message_repeats_a_password() {
         for url in [
-            "postgres://user:hunter2@h/0",
+            "mysql://user:hunter2@h/0",
             "etcd://user:hunter2@h",
             "user:hunter2@h",
         ] {

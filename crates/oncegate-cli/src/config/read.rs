@@ -323,9 +323,6 @@ pub(super) fn origins(value: &Value) -> Read<Vec<String>> {
 pub(super) fn store(value: &Value) -> Read<StoreUrl> {
     match word(value)?.parse() {
         Ok(url) => Ok(url),
-        Err(StoreUrlError::NotYet { scheme }) => {
-            Err(Refusal::not_yet(&format!("a store of `{scheme}:`")))
-        }
         Err(error) => Err(Refusal::new(&error.to_string())),
     }
 }

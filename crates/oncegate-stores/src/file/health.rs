@@ -18,9 +18,9 @@ use rusqlite::ErrorCode;
 
 use super::error::FileOpenError;
 use super::ledger::Ledger;
-use super::reply::Failure;
 use super::schema::{FileAt, Meta};
 use super::store::Shared;
+use crate::reply::Failure;
 
 /// Whether the store works, and what it works on.
 #[derive(Debug)]

@@ -14,8 +14,8 @@ use oncegate::store::{
 };
 use parking_lot::{Condvar, Mutex};
 
-use super::reply::{Failure, Reply};
 use super::rows::Row;
+use crate::reply::{Failure, Reply};
 
 /// One thing to do, and who waits for it.
 #[derive(Debug)]
@@ -275,9 +275,10 @@ mod tests {
     use oncegate::record::OwnerId;
 
     use super::*;
+    use crate::file::reply::NAME;
 
     fn renewal() -> (Command, impl Sized) {
-        let (reply, answer) = Reply::new("update");
+        let (reply, answer) = Reply::new(NAME, "update");
         let command = Command::Update {
             id: RecordId::from_bytes([1; 32]),
             expect: Expect {
@@ -317,7 +318,7 @@ mod tests {
     fn what_may_be_refused_is_counted_anew_by_a_sweep() {
         let queue = Queue::new(2);
         let ping = || {
-            let (reply, answer) = Reply::new("ping");
+            let (reply, answer) = Reply::new(NAME, "ping");
             queue.push(Command::Ping { reply });
             answer
         };

@@ -24,11 +24,12 @@ use super::listing;
 use super::options::FileOptions;
 use super::queue::{Command, Queue, response_bytes};
 use super::recent::Recent;
-use super::reply::{NAME, Reply};
+use super::reply::NAME;
 use super::rows::RESPONSE_BYTES_MAX;
 use super::schema::FileAt;
 use super::time::{StoreTime, machine_clock};
 use super::writer::Writer;
+use crate::reply::Reply;
 
 /// Records in one file. Share it in an `Arc`.
 ///
@@ -135,7 +136,7 @@ impl FileStore {
         doing: &'static str,
         command: impl FnOnce(Reply<T>) -> Command,
     ) -> StoreResult<T> {
-        let (reply, answer) = Reply::new(doing);
+        let (reply, answer) = Reply::new(NAME, doing);
         self.shared.queue.push(command(reply));
         // No answer: the thread died in the middle of it.
         let gone = |_| Err(StoreError::new(StoreErrorKind::Unavailable, NAME, doing));

@@ -17,9 +17,10 @@ use oncegate::transition::{self, Effect};
 use super::health::Health;
 use super::ledger::{Found, Ledger};
 use super::queue::Command;
-use super::reply::{Answer, Failure, Reply};
+use super::reply::{Answer, of_row};
 use super::rows::RowError;
 use super::store::Shared;
+use crate::reply::{Failure, Reply};
 
 /// What the thread owns.
 #[derive(Debug)]
@@ -283,7 +284,7 @@ fn record(found: Option<&Found>) -> Option<&Record> {
 fn unreadable(error: RowError, answer: impl FnOnce(&Failure)) -> rusqlite::Result<()> {
     if error.is_of_one_record() {
         tracing::error!(%error, "a record of the file store cannot be read");
-        answer(&Failure::of_row(error));
+        answer(&of_row(error));
         return Ok(());
     }
     answer(&Failure::of_kind(StoreErrorKind::Unavailable));
