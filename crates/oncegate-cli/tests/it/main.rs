@@ -46,6 +46,9 @@ mod limits;
 mod packaging;
 #[cfg(test)]
 mod passing;
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod postgres;
 #[cfg(test)]
 mod profiles;
 #[cfg(test)]
@@ -56,6 +59,8 @@ mod redis;
 mod reload;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod shared;
 #[cfg(test)]
 mod smuggling;
 #[cfg(test)]

@@ -111,7 +111,7 @@ fn functions() -> HashSet<String> {
     for path in sources() {
         let text = fs::read_to_string(&path).expect("a source file is text");
         let after_fn = text.split("fn ").skip(1);
-        names.extend(after_fn.filter_map(|rest| Some(rest.split_once('(')?.0.to_owned())));
+        names.extend(after_fn.filter_map(|rest| Some(rest.split_once(['(', '<'])?.0.to_owned())));
     }
     names
 }

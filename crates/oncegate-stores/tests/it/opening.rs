@@ -30,15 +30,15 @@ fn a_url_opens_a_store_that_can_be_listed_and_given_to_an_engine() {
 
 #[test]
 fn a_store_that_is_not_supported_is_refused_with_what_is() {
-    let error = block_on(oncegate_stores::open("postgres://localhost")).unwrap_err();
+    let error = block_on(oncegate_stores::open("etcd://localhost")).unwrap_err();
     assert!(matches!(
         error,
-        OpenError::Url(StoreUrlError::NotYet { scheme: "postgres" })
+        OpenError::Url(StoreUrlError::UnknownScheme { .. })
     ));
     assert_eq!(
         error.to_string(),
         format!(
-            "store postgres: is not supported yet; supported are: {}",
+            "store etcd: is not known; supported are: {}",
             oncegate_stores::STORES
         )
     );

@@ -1,15 +1,15 @@
-//! Several proxies on one Redis are as one: what one of them executed, the others replay.
+//! Several proxies on one server are as one: what one of them executed, the others replay.
 
 use tokio::task::JoinSet;
 
-use super::server::Redis;
-use crate::harness::{Act, Answer, Gate, Proxy, Stage, pay, send};
+use super::StoreServer;
+use crate::harness::{Act, Answer, Gate, Proxy, Stage, pay, poll_until, send};
 
-/// Two proxies that share a Redis, with these settings besides.
-async fn two_proxies(redis: &Redis, stage: &Stage, settings: &[&str]) -> [Proxy; 2] {
+/// Two proxies that share a server, with these settings besides.
+async fn two_proxies<S: StoreServer>(server: &S, stage: &Stage, settings: &[&str]) -> [Proxy; 2] {
     let setup = settings
         .iter()
-        .fold(redis.under(stage.proxy()), |setup, setting| {
+        .fold(server.under(stage.proxy()), |setup, setting| {
             setup.set(setting)
         });
     [setup.start().await, setup.start().await]
@@ -22,11 +22,10 @@ fn eight_callers(proxy: &Proxy, key: &'static str) -> JoinSet<Answer> {
     (0..8).map(asks).collect()
 }
 
-#[tokio::test]
-async fn what_one_proxy_executed_every_other_replays() {
+pub(crate) async fn what_one_proxy_executed_every_other_replays<S: StoreServer>() {
     let stage = Stage::new().await;
-    let redis = Redis::start(stage.folder()).await;
-    let [one, two] = two_proxies(&redis, &stage, &[]).await;
+    let server = S::start(stage.folder()).await;
+    let [one, two] = two_proxies(&server, &stage, &[]).await;
     let first = one.send(&pay("shared")).await;
     first.must_be_executed();
     two.send(&pay("shared")).await.must_replay(&first);
@@ -35,16 +34,17 @@ async fn what_one_proxy_executed_every_other_replays() {
     other.must_be_problem(422, "mismatch", "no", "new-key");
     assert_eq!(stage.origin.executions("shared"), 1);
     // A proxy that comes later knows all of it, and so does its list of keys.
-    let three = redis.under(stage.proxy()).start().await;
+    let three = server.under(stage.proxy()).start().await;
     three.send(&pay("shared")).await.must_replay(&first);
     assert_eq!(three.only_state().await, "completed");
 }
 
-#[tokio::test]
-async fn a_duplicate_at_another_proxy_is_told_that_the_first_is_in_flight() {
+pub(crate) async fn a_duplicate_at_another_proxy_is_told_that_the_first_is_in_flight<
+    S: StoreServer,
+>() {
     let stage = Stage::new().await;
-    let redis = Redis::start(stage.folder()).await;
-    let [one, two] = two_proxies(&redis, &stage, &[]).await;
+    let server = S::start(stage.folder()).await;
+    let [one, two] = two_proxies(&server, &stage, &[]).await;
     let gate = Gate::default();
     stage.origin.plan("slow", [Act::CreateBehind(gate.clone())]);
     let request = pay("slow");
@@ -62,11 +62,10 @@ async fn a_duplicate_at_another_proxy_is_told_that_the_first_is_in_flight() {
 }
 
 /// M-10: sixty-four at once, half of them at either proxy.
-#[tokio::test]
-async fn many_firsts_at_two_proxies_execute_once() {
+pub(crate) async fn many_firsts_at_two_proxies_execute_once<S: StoreServer>() {
     let stage = Stage::new().await;
-    let redis = Redis::start(stage.folder()).await;
-    let [one, two] = two_proxies(&redis, &stage, &[]).await;
+    let server = S::start(stage.folder()).await;
+    let [one, two] = two_proxies(&server, &stage, &[]).await;
     let mut callers = JoinSet::new();
     for caller in 0..64 {
         let to = if caller % 2 == 0 {
@@ -85,28 +84,28 @@ async fn many_firsts_at_two_proxies_execute_once() {
 }
 
 /// The first runs at one proxy, and duplicates wait at the other: they are answered when it ends.
-#[tokio::test]
-async fn duplicates_that_wait_at_another_proxy_are_replayed_when_the_first_ends() {
+pub(crate) async fn duplicates_that_wait_at_another_proxy_are_replayed_when_the_first_ends<
+    S: StoreServer,
+>() {
     let stage = Stage::new().await;
-    let redis = Redis::start(stage.folder()).await;
-    let [one, two] = two_proxies(&redis, &stage, WAITING).await;
+    let server = S::start(stage.folder()).await;
+    let [one, two] = two_proxies(&server, &stage, WAITING).await;
     let gate = Gate::default();
     stage.origin.plan("slow", [Act::CreateBehind(gate.clone())]);
     let request = pay("slow");
     let asking = one.send(&request);
     let meanwhile = async {
         stage.origin.executed("slow").await;
-        let mut ear = redis.listen().await;
         let waiting = eight_callers(&two, "slow");
-        // Each of them has asked once and found the first in flight.
-        let mut asked = 0;
-        while asked < 8 {
-            let heard = ear.heard().await;
-            asked += heard
-                .iter()
-                .filter(|line| line.contains("\"oncegate:{"))
-                .count();
-        }
+        // Each of them has asked once and found the first in flight; who waits asks again now and then.
+        poll_until("eight who wait", || async {
+            let metrics = two.ask("/metrics").await.text();
+            let asked = "oncegate_store_seconds_count{method=\"insert\"} ";
+            let (_, counted) = metrics.split_once(asked)?;
+            let counted: u32 = counted.lines().next()?.parse().ok()?;
+            (counted >= 8).then_some(())
+        })
+        .await;
         gate.open();
         waiting.join_all().await
     };
@@ -119,11 +118,12 @@ async fn duplicates_that_wait_at_another_proxy_are_replayed_when_the_first_ends(
 }
 
 /// A first that ran and is not kept frees the key: one of those who wait executes, the others replay what it got.
-#[tokio::test]
-async fn one_of_those_who_wait_at_another_proxy_executes_after_a_release() {
+pub(crate) async fn one_of_those_who_wait_at_another_proxy_executes_after_a_release<
+    S: StoreServer,
+>() {
     let stage = Stage::new().await;
-    let redis = Redis::start(stage.folder()).await;
-    let [one, two] = two_proxies(&redis, &stage, WAITING).await;
+    let server = S::start(stage.folder()).await;
+    let [one, two] = two_proxies(&server, &stage, WAITING).await;
     let gate = Gate::default();
     let fails = Act::status_behind(&gate, "503 Service Unavailable");
     stage.origin.plan("freed", [fails]);
