@@ -10,7 +10,8 @@ use tokio::task::JoinHandle;
 
 use super::config::{check, example};
 use super::{Api, Ended};
-use crate::harness::{Proxy, Stage};
+use crate::harness::{Proxy, Setup, Stage};
+use crate::redis::Redis;
 
 /// All that can be told of the example is right. What cannot be told are promises that the dialect does not make, and
 /// just these.
@@ -62,16 +63,29 @@ async fn check_as_documented(stage: &Stage, proxy: SocketAddr, arguments: &[&str
 #[tokio::test]
 async fn all_is_green_before_a_file_store_that_is_killed_as_well() {
     let stage = Stage::new().await;
+    must_be_green_though_killed(&stage, |setup| setup).await;
+}
+
+/// The same where the records are elsewhere.
+#[tokio::test]
+async fn all_is_green_before_a_redis_while_the_proxy_is_killed_as_well() {
+    let stage = Stage::new().await;
+    let redis = Redis::start(stage.folder()).await;
+    must_be_green_though_killed(&stage, |setup| setup.flag("--store", &redis.url())).await;
+}
+
+/// A proxy on the store that `on` gives it.
+async fn must_be_green_though_killed(stage: &Stage, on: impl FnOnce(Setup) -> Setup) {
     let api = Api::guarded().await;
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let listen = free.local_addr().unwrap();
     drop(free);
-    let setup = stage.proxy_before(&format!("http://{}", api.address));
+    let setup = on(stage.proxy_before(&format!("http://{}", api.address)));
     let proxy = setup.flag("--listen", &listen.to_string()).start().await;
     let killer = Killer::of(proxy).await;
     let command = format!("curl --silent --fail http://{}/", killer.address);
     let arguments = ["--profile", "oncegate", "--chaos", &command];
-    let checked = check_as_documented(&stage, listen, &arguments).await;
+    let checked = check_as_documented(stage, listen, &arguments).await;
     must_be_green(&checked, &[]);
     assert!(
         killer.killed.load(Ordering::SeqCst) >= 2,

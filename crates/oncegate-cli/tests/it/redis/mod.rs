@@ -6,7 +6,7 @@ mod server;
 
 use std::path::Path;
 
-use server::Redis;
+pub(crate) use server::Redis;
 
 use crate::shared::StoreServer;
 

@@ -11,33 +11,53 @@ use tokio::time::timeout;
 
 use crate::harness::{Setup, poll_until, program, run, within};
 
-/// A server that keeps nothing on disk.
-pub(super) struct Redis {
+/// A server that keeps nothing on disk, unless it is told to.
+pub(crate) struct Redis {
     child: Child,
     address: SocketAddr,
     folder: PathBuf,
+    settings: Vec<String>,
 }
 
 impl Redis {
-    pub(super) async fn start(folder: &Path) -> Self {
+    pub(crate) async fn start(folder: &Path) -> Self {
+        Self::with(folder, &["--appendonly", "no"]).await
+    }
+
+    /// One that writes to its disk before it answers, with these settings besides.
+    pub(crate) async fn durable(folder: &Path, settings: &[&str]) -> Self {
+        let durable = ["--appendonly", "yes", "--appendfsync", "always"];
+        Self::with(folder, &[&durable, settings].concat()).await
+    }
+
+    async fn with(folder: &Path, settings: &[&str]) -> Self {
+        let settings: Vec<String> = settings.iter().map(|&word| word.to_owned()).collect();
         // The port may be taken between here and there; then the server ends at once, and another one is tried.
         for _attempt in 0..ATTEMPTS {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            let address = listener.local_addr().unwrap();
-            drop(listener);
-            if let Some(child) = spawn(folder, address).await {
+            let address = Self::free_address();
+            if let Some(child) = spawn(folder, address, &settings).await {
                 let folder = folder.to_path_buf();
                 return Self {
                     child,
                     address,
                     folder,
+                    settings,
                 };
             }
         }
         panic!("no redis-server could be started");
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn free_address() -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        listener.local_addr().unwrap()
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn url(&self) -> String {
         format!("redis://{}", self.address)
     }
 
@@ -47,20 +67,20 @@ impl Redis {
     }
 
     /// `STOP`: it takes connections and bytes, and answers nothing. `CONT`: it goes on.
-    pub(super) async fn signal(&self, name: &str) {
+    pub(crate) async fn signal(&self, name: &str) {
         let id = self.child.id().expect("it runs").to_string();
         let mut command = program("sh");
         command.args(["-c", "kill -s \"$2\" \"$1\"", "sh", &id, name]);
         assert_eq!(run(command).await.code, Some(0));
     }
 
-    pub(super) async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         within("a killed Redis", self.child.kill()).await.unwrap();
     }
 
-    /// On the same port, with nothing in its memory.
-    pub(super) async fn start_again(&mut self) {
-        let started = spawn(&self.folder, self.address).await;
+    /// On the same port, with what is on its disk, or nothing.
+    pub(crate) async fn start_again(&mut self) {
+        let started = spawn(&self.folder, self.address, &self.settings).await;
         self.child = started.expect("the Redis did not come back");
     }
 
@@ -87,6 +107,14 @@ impl Redis {
         let read = within(command, stream.read_to_string(&mut said)).await;
         read.unwrap();
         said
+    }
+
+    /// Asks until it says this.
+    pub(crate) async fn must_say(&self, command: &str, expected: &str) {
+        poll_until(expected, || async {
+            self.says(command).await.contains(expected).then_some(())
+        })
+        .await;
     }
 }
 
@@ -131,10 +159,11 @@ impl Ear {
     }
 }
 
-async fn spawn(folder: &Path, address: SocketAddr) -> Option<Child> {
+async fn spawn(folder: &Path, address: SocketAddr, settings: &[String]) -> Option<Child> {
     let mut command = program("redis-server");
     command
-        .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+        .args(["--bind", "127.0.0.1", "--save", ""])
+        .args(settings)
         .args(["--port", &address.port().to_string()])
         .args(["--logfile", "redis.log"])
         .current_dir(folder);
