@@ -31,6 +31,8 @@ mod durability;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
 mod foreign;
 #[cfg(test)]
 mod harness;
