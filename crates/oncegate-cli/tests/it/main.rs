@@ -52,6 +52,8 @@ mod passing;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod profiles;
 #[cfg(test)]
 mod quotas;

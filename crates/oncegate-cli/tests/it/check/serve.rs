@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::config::{check, example};
 use super::{Api, Ended};
 use crate::harness::{Proxy, Setup, Stage};
+use crate::postgres::PostgresServer;
 use crate::redis::Redis;
 
 /// All that can be told of the example is right. What cannot be told are promises that the dialect does not make, and
@@ -72,6 +73,13 @@ async fn all_is_green_before_a_redis_while_the_proxy_is_killed_as_well() {
     let stage = Stage::new().await;
     let redis = Redis::start(stage.folder()).await;
     must_be_green_though_killed(&stage, |setup| setup.flag("--store", &redis.url())).await;
+}
+
+#[tokio::test]
+async fn all_is_green_before_a_postgresql_while_the_proxy_is_killed_as_well() {
+    let stage = Stage::new().await;
+    let postgres = PostgresServer::start(&[]);
+    must_be_green_though_killed(&stage, |setup| setup.flag("--store", &postgres.url())).await;
 }
 
 /// A proxy on the store that `on` gives it.

@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::mpsc;
 
-use crate::harness::{program, run};
+use tokio::sync::oneshot;
+
+use crate::harness::{program, run, within};
+use crate::postgres::PostgresServer;
 use crate::redis::Redis;
 
 /// A store on servers that can be struck. What it once said is kept, it must keep: a restart loses nothing.
@@ -104,6 +108,65 @@ impl Ground for Cluster {
         let master = &mut self.masters[self.struck];
         master.kill().await;
         master.start_again().await;
+    }
+}
+
+/// A PostgreSQL. Whoever strikes it waits, and it ends with the thread that started it: it has one of its own.
+pub(super) struct Postgres {
+    url: String,
+    deeds: mpsc::Sender<Deed>,
+}
+
+type Deed = Box<dyn FnOnce(&mut PostgresServer) + Send>;
+
+impl Postgres {
+    pub(super) async fn start() -> Self {
+        let (deeds, asked) = mpsc::channel::<Deed>();
+        let (tell, told) = oneshot::channel();
+        std::thread::spawn(move || {
+            let mut server = PostgresServer::start(&[]);
+            tell.send(server.url()).unwrap();
+            // To the end of the test, which drops the other side.
+            for deed in asked {
+                deed(&mut server);
+            }
+        });
+        let url = within("a PostgreSQL that starts", told).await.unwrap();
+        Self { url, deeds }
+    }
+
+    async fn done(&self, deed: impl FnOnce(&mut PostgresServer) + Send + 'static) {
+        let (tell, told) = oneshot::channel();
+        let deed: Deed = Box::new(move |server| {
+            deed(server);
+            tell.send(()).unwrap_or_default();
+        });
+        self.deeds.send(deed).unwrap();
+        within("a PostgreSQL", told).await.unwrap();
+    }
+}
+
+impl Ground for Postgres {
+    fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    fn turn(&mut self) {}
+
+    async fn stop(&mut self) {
+        self.done(|server| server.stop()).await;
+    }
+
+    async fn go_on(&mut self) {
+        self.done(|server| server.go_on()).await;
+    }
+
+    async fn restart(&mut self) {
+        self.done(|server| {
+            server.kill();
+            server.start_again();
+        })
+        .await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fire::Fire;
-use super::servers::{Cluster, Ground, Single};
+use super::servers::{Cluster, Ground, Postgres, Single};
 use super::unfenced::Unfenced;
 use crate::harness::Stage;
 
@@ -19,6 +19,19 @@ async fn three_proxies_on_one_redis_hold_every_promise_under_fire() {
     };
     let url = redis.url();
     fire.burn(&stage, &url, redis).await.must_be_whole();
+}
+
+#[tokio::test]
+async fn three_proxies_on_one_postgresql_hold_every_promise_under_fire() {
+    let stage = Stage::new().await;
+    let postgres = Postgres::start().await;
+    let fire = Fire {
+        name: "postgres",
+        reexecutes: false,
+        round: Duration::from_secs(60),
+    };
+    let url = postgres.url();
+    fire.burn(&stage, &url, postgres).await.must_be_whole();
 }
 
 /// The one policy that permits a second execution permits it after an unknown alone, under a higher fence.
