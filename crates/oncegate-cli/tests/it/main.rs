@@ -52,8 +52,6 @@ mod passing;
 #[cfg(test)]
 mod postgres;
 #[cfg(test)]
-mod postgres;
-#[cfg(test)]
 mod profiles;
 #[cfg(test)]
 mod quotas;
