@@ -37,6 +37,8 @@ impl Answer {
 pub struct Failure {
     /// What failed.
     pub kind: FailureKind,
+    /// The answer as far as it came: its head, without a body.
+    pub head: Option<Box<Answer>>,
     /// What caused it.
     #[source]
     pub source: Option<Box<dyn Error + Send + Sync>>,
@@ -46,16 +48,31 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// No connection came about: the name is not known, nobody listens, the certificate is not trusted. Nothing was
-    /// sent.
+    /// The host's name is not known. Nothing was sent.
+    NameUnknown,
+    /// No connection came about: nobody listens, or not in time. Nothing was sent.
     Connect,
-    /// The server handed the request back unread (HTTP/2 REFUSED_STREAM, or GOAWAY below our stream). Nothing ran.
+    /// The server's certificate is not trusted, has expired, or is another's. Nothing was sent.
+    Untrusted,
+    /// The key is not as the server wants keys. Nothing was sent.
+    KeyUnfit,
+    /// The operation was sent first longer ago than the server knows keys: sent again it would run anew. Nothing was
+    /// sent; what became of it before is not known.
+    KeyForgotten,
+    /// The request cannot be sent as it is: its URL, or its body cannot be read. Nothing was sent.
+    Unsendable,
+    /// The file that holds the body is no longer what it was on the first attempt. Nothing was sent.
+    BodyChanged,
+    /// The file changed while it was sent. The request was left unfinished; a server that acts on half a request may
+    /// have acted.
+    BodyTorn,
+    /// The server handed the request back unread (HTTP/2 REFUSED_STREAM). Nothing ran.
     HandedBack,
     /// The exchange broke after it had begun. It may have run.
     Broken,
-    /// No answer came in time. It may have run.
+    /// No answer came in time, or no whole one. It may have run.
     TimedOut,
-    /// The answer is larger than the client takes. It ran, or was refused; the status is not enough to tell.
+    /// The answer is larger than the client takes. What its head says holds.
     TooLarge,
 }
 
@@ -65,8 +82,16 @@ impl Failure {
     pub fn new(kind: FailureKind, source: Option<impl Into<Box<dyn Error + Send + Sync>>>) -> Self {
         Self {
             kind,
+            head: None,
             source: source.map(Into::into),
         }
+    }
+
+    /// The same behind the head of an answer.
+    #[must_use]
+    pub fn behind(mut self, head: Answer) -> Self {
+        self.head = Some(Box::new(head));
+        self
     }
 }
 
@@ -75,8 +100,15 @@ impl FailureKind {
     #[must_use]
     pub const fn nothing_ran(self) -> bool {
         match self {
-            Self::Connect | Self::HandedBack => true,
-            Self::Broken | Self::TimedOut | Self::TooLarge => false,
+            Self::NameUnknown
+            | Self::Connect
+            | Self::Untrusted
+            | Self::KeyUnfit
+            | Self::KeyForgotten
+            | Self::Unsendable
+            | Self::BodyChanged
+            | Self::HandedBack => true,
+            Self::BodyTorn | Self::Broken | Self::TimedOut | Self::TooLarge => false,
         }
     }
 }
@@ -84,7 +116,14 @@ impl FailureKind {
 impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NameUnknown => "the host's name is not known",
             Self::Connect => "no connection came about",
+            Self::Untrusted => "the server's certificate is not trusted",
+            Self::KeyUnfit => "the server does not take such keys",
+            Self::KeyForgotten => "the server may have forgotten the key",
+            Self::Unsendable => "the request cannot be sent as it is",
+            Self::BodyChanged => "the body is not what it was before",
+            Self::BodyTorn => "the body changed while it was sent",
             Self::HandedBack => "the server handed the request back unread",
             Self::Broken => "the exchange broke",
             Self::TimedOut => "no answer came in time",

@@ -1,29 +1,36 @@
 //! What an answer means for the operation (M-45): pure, a value in and a value out.
 //!
-//! `next` and `executed` of a problem decide, then `Idempotency-Status`, then the status as the dialect documents it.
-//! A reading speaks of this one attempt; what the attempts before it leave open is `course`'s to know.
+//! `next` and `executed` of a problem decide, then `Idempotency-Status`, then what the dialect's vendor documents,
+//! then the status. A reading speaks of this one attempt; what the attempts before it leave open is `course`'s to
+//! know. An answer settles what they left open only if it shows that the server looked the key up.
 
 mod marks;
+mod vendor;
 
 use std::time::Duration;
 
 use http::StatusCode;
+use oncegate::key::IdempotencyKey;
 use oncegate::problem::{Executed, Next};
 
-use crate::answer::{Answer, Failure};
+use crate::answer::{Answer, Failure, FailureKind};
 use crate::dialect::Dialect;
-use marks::{Became, Marks};
+use marks::{Became, Marks, Refusal};
+
+pub(crate) use marks::advertised_retention;
 
 /// What one attempt says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "callers act on each")]
 pub enum Reading {
-    /// It happened. `replayed`: this is the stored answer of an earlier attempt. `lost`: the answer was not kept.
+    /// It happened.
     Yes {
-        /// Whether this answer was stored before.
+        /// Whether this answer was stored before, by an earlier attempt.
         replayed: bool,
-        /// Whether the answer itself is gone.
+        /// Whether the answer itself is gone: it was not kept, or is larger than this client takes.
         lost: bool,
+        /// Whether the key kept it from happening twice.
+        protection: Protection,
     },
     /// It did not happen, and the same request will not make it happen.
     No {
@@ -57,114 +64,177 @@ pub enum Advice {
     Rotate,
 }
 
-/// What `answer` says in this dialect.
+/// Whether the server kept the key for this operation.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "callers weigh each")]
+pub enum Protection {
+    /// The answer shows it.
+    Shown,
+    /// The answer says nothing of keys. A server that knows none, and a portal in between, answer so too.
+    Unsaid,
+    /// The server says that it did not (`ignored`, `bypassed`).
+    Absent,
+}
+
+/// What `answer` says in this dialect of the operation under `key`.
 #[must_use]
-pub fn read(dialect: Dialect, answer: &Answer) -> Reading {
-    let marks = Marks::of(answer);
-    if let Some((executed, next)) = marks.problem {
-        return by_problem(executed, next, &marks);
+pub fn read(dialect: Dialect, key: &IdempotencyKey, answer: &Answer) -> Reading {
+    let marks = Marks::of(dialect, key, answer);
+    let status = answer.status;
+    if let Some(refusal) = marks.refusal {
+        return by_problem(refusal, status, &marks);
     }
-    if let Some(became) = marks.became {
-        return by_mark(became, answer.status, &marks);
-    }
-    match dialect {
-        Dialect::Oncegate | Dialect::Ietf | Dialect::Stripe | Dialect::Adyen | Dialect::PayPal => {
-            by_status(answer.status, &marks)
+    match marks.became {
+        Some(Became::Outcome) => outcome(status, &marks),
+        Some(Became::Refused) => by_refusal(status, &marks),
+        Some(Became::Unknown) => marks.again(Executed::Maybe),
+        Some(Became::Released | Became::Unprotected) | None => {
+            vendor::reading(dialect, status, &marks).unwrap_or_else(|| by_status(status, &marks))
         }
     }
 }
 
 /// What a failure says.
 #[must_use]
-pub fn read_failure(failure: &Failure) -> Reading {
-    let executed = if failure.kind.nothing_ran() {
-        Executed::No
-    } else {
-        Executed::Maybe
-    };
-    Reading::Again {
+pub fn read_failure(dialect: Dialect, key: &IdempotencyKey, failure: &Failure) -> Reading {
+    let again = |executed| Reading::Again {
         executed,
         after: None,
+    };
+    let no = |advice| Reading::No {
+        advice,
+        settles: false,
+    };
+    match failure.kind {
+        FailureKind::NameUnknown | FailureKind::Connect | FailureKind::HandedBack => {
+            again(Executed::No)
+        }
+        FailureKind::Untrusted | FailureKind::Unsendable => no(Advice::Reuse),
+        FailureKind::KeyUnfit | FailureKind::BodyChanged => no(Advice::Rotate),
+        FailureKind::BodyTorn | FailureKind::KeyForgotten => Reading::Never,
+        FailureKind::TimedOut | FailureKind::Broken => again(begun(dialect, key, failure)),
+        FailureKind::TooLarge => failure
+            .head
+            .as_deref()
+            .map_or(again(Executed::Maybe), |head| {
+                without_body(read(dialect, key, head))
+            }),
+    }
+}
+
+/// What is known when an answer broke off in its body: a head that says that the outcome is recorded stays true.
+fn begun(dialect: Dialect, key: &IdempotencyKey, failure: &Failure) -> Executed {
+    let Some(head) = &failure.head else {
+        return Executed::Maybe;
+    };
+    let recorded = Marks::of(dialect, key, head).is_recorded();
+    match read(dialect, key, head) {
+        Reading::Yes { .. } if recorded => Executed::Yes,
+        Reading::Yes { .. }
+        | Reading::No { .. }
+        | Reading::Again { .. }
+        | Reading::Unauthorised
+        | Reading::Moved
+        | Reading::Never => Executed::Maybe,
+    }
+}
+
+/// The answer is there and its body is not: asking again would bring the same.
+const fn without_body(reading: Reading) -> Reading {
+    match reading {
+        Reading::Yes {
+            replayed,
+            protection,
+            ..
+        } => Reading::Yes {
+            replayed,
+            lost: true,
+            protection,
+        },
+        Reading::No { .. }
+        | Reading::Again { .. }
+        | Reading::Unauthorised
+        | Reading::Moved
+        | Reading::Never => reading,
     }
 }
 
 /// The server says what to do.
-fn by_problem(executed: Executed, next: Next, marks: &Marks) -> Reading {
-    match (next, executed) {
-        (Next::SameKey, _) => Reading::Again {
-            executed,
-            after: marks.after,
-        },
-        (Next::None | Next::NewKey | Next::FixRequest, Executed::Yes) => Reading::Yes {
-            replayed: true,
-            lost: true,
-        },
-        (Next::NewKey | Next::FixRequest, _) => Reading::No {
+fn by_problem(refusal: Refusal, status: StatusCode, marks: &Marks) -> Reading {
+    let refused = |advice| Reading::No {
+        advice,
+        settles: false,
+    };
+    match (refusal.next, refusal.executed) {
+        (Next::SameKey, executed) => marks.again(executed),
+        (Next::None | Next::NewKey | Next::FixRequest, Executed::Yes) => completed(refusal, marks),
+        (Next::None | Next::NewKey | Next::FixRequest, Executed::Maybe) => Reading::Never,
+        // What has to be mended is the credential, and that is no part of the operation.
+        (Next::FixRequest, Executed::No) if status == StatusCode::UNAUTHORIZED => {
+            Reading::Unauthorised
+        }
+        (Next::None | Next::NewKey | Next::FixRequest, Executed::No) => refused(Advice::Rotate),
+    }
+}
+
+/// It ran to its end, and the answer was not kept; at most its status.
+fn completed(refusal: Refusal, marks: &Marks) -> Reading {
+    let original = refusal.original_status.unwrap_or(StatusCode::OK);
+    let mut marks = marks.clone();
+    marks.replayed = true;
+    marks.settles = true;
+    marks.protection = Protection::Shown;
+    without_body(outcome(original, &marks))
+}
+
+/// The outcome that is recorded for the key, or is true all the same.
+fn outcome(status: StatusCode, marks: &Marks) -> Reading {
+    match status.as_u16() {
+        307 | 308 => Reading::Moved,
+        200..=399 => marks.yes(),
+        400..=499 => marks.no(),
+        // A server error that is kept stays the answer for as long as the key is known.
+        _ => Reading::Never,
+    }
+}
+
+/// The server refused this request, and the document that says why did not come through.
+fn by_refusal(status: StatusCode, marks: &Marks) -> Reading {
+    match status.as_u16() {
+        401 => Reading::Unauthorised,
+        409 => marks.again(Executed::Maybe),
+        410 => Reading::Never,
+        429 | 500..=599 => marks.again(Executed::No),
+        _ => Reading::No {
             advice: Advice::Rotate,
             settles: false,
         },
-        (Next::None, _) => Reading::Never,
-    }
-}
-
-/// The server says what became of this request.
-fn by_mark(became: Became, status: StatusCode, marks: &Marks) -> Reading {
-    match became {
-        Became::Outcome | Became::Replayed if is_redirect(status) => Reading::Moved,
-        Became::Outcome | Became::Replayed => outcome(status, became == Became::Replayed),
-        Became::Unknown => Reading::Again {
-            executed: Executed::Maybe,
-            after: marks.after,
-        },
-        Became::Unprotected => by_status(status, marks),
-    }
-}
-
-/// The status of an outcome that was recorded, or is true all the same.
-fn outcome(status: StatusCode, replayed: bool) -> Reading {
-    if status.is_success() || status.is_redirection() {
-        Reading::Yes {
-            replayed,
-            lost: false,
-        }
-    } else if status.is_client_error() {
-        Reading::No {
-            advice: Advice::Rotate,
-            settles: true,
-        }
-    } else {
-        // A server error that is kept stays the answer for as long as the key is known.
-        Reading::Never
     }
 }
 
 /// Nothing but the status, and what headers add to it.
 fn by_status(status: StatusCode, marks: &Marks) -> Reading {
-    let again = |executed| Reading::Again {
-        executed,
-        after: marks.after,
-    };
     match status.as_u16() {
         307 | 308 => Reading::Moved,
-        200..=399 => Reading::Yes {
-            replayed: marks.replayed,
-            lost: false,
-        },
+        // 303 answers the request by what is elsewhere. All other redirects come from gateways (to `https:`, to a
+        // login) as well as from handlers: nobody can tell whether it ran.
+        200..=299 | 303 => marks.yes(),
+        300..=399 => Reading::Never,
         401 | 403 => Reading::Unauthorised,
-        408 | 425 | 429 => again(Executed::No),
-        409 => again(Executed::Maybe),
-        422 => Reading::No {
-            advice: Advice::Rotate,
+        // A proxy on the way wants credentials: the request did not get past it.
+        407 => Reading::No {
+            advice: Advice::Reuse,
             settles: false,
         },
-        400..=499 => Reading::No {
-            advice: Advice::Rotate,
-            settles: true,
-        },
-        _ => again(Executed::Maybe),
+        421 | 423 | 425 | 429 | 511 => marks.again(Executed::No),
+        // 408 says that the request did not arrive whole, of one that was sent whole.
+        408 | 409 => marks.again(Executed::Maybe),
+        400..=499 => marks.no(),
+        // A server error that is replayed is kept.
+        _ if marks.replayed => Reading::Never,
+        _ => marks.again(Executed::Maybe),
     }
 }
 
-fn is_redirect(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 307 | 308)
-}
+#[cfg(test)]
+mod tests;

@@ -3,19 +3,21 @@
 //! Cancel safety: a dropped `execute` ends the exchange that is under way and nothing else. The operation is still the
 //! caller's, and executing it again sends the same key and bytes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::header::LOCATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use oncegate::key::KeyError;
 use reqwest::Url;
 use tokio::time::Instant;
 
-use crate::answer::{Answer, Failure};
+use crate::answer::{Answer, Failure, FailureKind};
 use crate::budget::{Bucket, RetryBudget};
-use crate::classify::{Reading, read, read_failure};
+use crate::classify::{Advice, Reading, advertised_retention, read, read_failure};
 use crate::course::{Course, Ending, Moment, Step};
 use crate::dialect::Dialect;
-use crate::operation::Operation;
+use crate::operation::{Operation, OperationBuilder, OperationError};
 use crate::outcome::{Last, No, Outcome, Unknown, Yes};
 use crate::policy::RetryPolicy;
 use crate::transport::{Attempt, BoxFuture, HttpTransport, Transport};
@@ -30,6 +32,7 @@ pub struct Client {
     observer: Option<Arc<dyn Observer>>,
     bucket: Arc<Mutex<Bucket>>,
     started: Instant,
+    retention: Arc<Mutex<Duration>>,
 }
 
 /// Gives fresh credentials when the server refuses the old ones.
@@ -72,32 +75,58 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// Sends `operation` until its outcome is known, or the policy ends.
-    pub async fn execute(&self, operation: &Operation) -> Outcome {
-        self.run(operation, Course::new(self.policy.clone())).await
+    /// An operation with a key as this client's servers want keys.
+    ///
+    /// # Errors
+    /// If the URL cannot be read, or is neither `http:` nor `https:`.
+    pub fn operation(&self, method: Method, url: &str) -> Result<OperationBuilder, OperationError> {
+        Operation::with(method, url)?.dialect(self.dialect)
     }
 
-    async fn run(&self, operation: &Operation, mut course: Course) -> Outcome {
+    /// How long the server is believed to know a key. An operation that was first sent longer ago is not sent again.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        *self.believed_retention()
+    }
+
+    /// Sends `operation` until its outcome is known, or the policy ends.
+    pub async fn execute(&self, operation: &Operation) -> Outcome {
+        let course = Course::new(self.policy.clone());
+        self.run(&*self.transport, operation, course).await
+    }
+
+    pub(crate) async fn run(
+        &self,
+        transport: &dyn Transport,
+        operation: &Operation,
+        mut course: Course,
+    ) -> Outcome {
+        if let Err(unfit) = self.dialect.admit(operation.key()) {
+            return refused(operation, unfit);
+        }
         let begun = Instant::now();
         self.bucket().deposit(self.started.elapsed());
         let mut url = operation.url().clone();
         let mut headers = self.headers(operation);
+        if !course.may_send(Duration::ZERO, self.retention()) {
+            return forgotten(operation, &course);
+        }
         loop {
             let number = course.attempts() + 1;
             self.tell(|observer| observer.sending(operation, number));
-            let left = self.policy.total_timeout.saturating_sub(begun.elapsed());
-            let sent = self.transport.send(Attempt {
+            let sent = transport.send(Attempt {
                 number,
                 method: operation.method().clone(),
                 url: url.clone(),
                 headers: headers.clone(),
                 body: operation.body().clone(),
-                timeout: self.policy.attempt_timeout.min(left),
+                timeout: course.attempt_timeout(begun.elapsed()),
             });
-            let (last, reading) = self.read(sent.await);
+            let (last, reading) = self.read(operation, sent.await);
             let target = target(&url, &last);
             let moment = Moment {
                 elapsed: begun.elapsed(),
+                retention: self.retention(),
                 random: fastrand::f64(),
                 refreshable: self.credentials.is_some(),
                 same_origin: target.is_some(),
@@ -107,7 +136,8 @@ impl Client {
             match step {
                 Step::Again { after } => tokio::time::sleep(after).await,
                 Step::Refresh => {
-                    if !self.refresh(&mut headers).await {
+                    let left = course.attempt_timeout(begun.elapsed());
+                    if !self.refresh(&mut headers, left).await {
                         return ended(operation, course.given_up(), last, course.attempts());
                     }
                 }
@@ -117,14 +147,16 @@ impl Client {
         }
     }
 
-    fn read(&self, sent: Result<Answer, Failure>) -> (Last, Reading) {
+    fn read(&self, operation: &Operation, sent: Result<Answer, Failure>) -> (Last, Reading) {
+        let key = operation.key();
         match sent {
             Ok(answer) => {
-                let reading = read(self.dialect, &answer);
+                self.believe(&answer);
+                let reading = read(self.dialect, key, &answer);
                 (Last::Answer(answer), reading)
             }
             Err(failure) => {
-                let reading = read_failure(&failure);
+                let reading = read_failure(self.dialect, key, &failure);
                 (Last::Failure(failure), reading)
             }
         }
@@ -150,12 +182,20 @@ impl Client {
         }
     }
 
-    async fn refresh(&self, headers: &mut HeaderMap) -> bool {
+    /// A server that says that it keeps outcomes for a shorter time than was thought is believed.
+    fn believe(&self, answer: &Answer) {
+        if let Some(advertised) = advertised_retention(answer) {
+            let mut retention = self.believed_retention();
+            *retention = advertised.min(*retention);
+        }
+    }
+
+    async fn refresh(&self, headers: &mut HeaderMap, left: Duration) -> bool {
         let Some(credentials) = &self.credentials else {
             return false;
         };
-        let fresh = credentials.refresh().await;
-        if let Some((name, value)) = fresh {
+        let fresh = tokio::time::timeout(left, credentials.refresh()).await;
+        if let Ok(Some((name, value))) = fresh {
             headers.insert(name, value);
             return true;
         }
@@ -168,7 +208,13 @@ impl Client {
         }
     }
 
-    fn bucket(&self) -> std::sync::MutexGuard<'_, Bucket> {
+    fn believed_retention(&self) -> MutexGuard<'_, Duration> {
+        self.retention
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn bucket(&self) -> MutexGuard<'_, Bucket> {
         self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -225,7 +271,10 @@ impl ClientBuilder {
             Some(transport) => transport,
             None => Arc::new(HttpTransport::new(&self.policy)?),
         };
+        let retention = self.policy.retention;
+        let retention = retention.unwrap_or_else(|| self.dialect.retention());
         Ok(Client {
+            retention: Arc::new(Mutex::new(retention)),
             transport,
             dialect: self.dialect,
             policy: self.policy,
@@ -247,14 +296,34 @@ fn target(from: &Url, last: &Last) -> Option<Url> {
     (target.origin() == from.origin()).then_some(target)
 }
 
+/// The server would not take the key: nothing is sent.
+fn refused(operation: &Operation, unfit: KeyError) -> Outcome {
+    let last = Last::Failure(Failure::new(FailureKind::KeyUnfit, Some(unfit)));
+    let advice = Advice::Rotate;
+    ended(operation, Ending::No { advice }, last, 0)
+}
+
+/// The server may have forgotten the key: nothing is sent.
+fn forgotten(operation: &Operation, course: &Course) -> Outcome {
+    let last = Last::Failure(Failure::new(FailureKind::KeyForgotten, None::<KeyError>));
+    ended(operation, course.given_up(), last, 0)
+}
+
 fn ended(operation: &Operation, ending: Ending, last: Last, attempts: u32) -> Outcome {
     let key = operation.key().clone();
     match ending {
-        Ending::Yes { replayed, lost } => Outcome::Yes(Yes {
+        Ending::Yes {
+            replayed,
+            lost,
+            protection,
+            maybe_twice,
+        } => Outcome::Yes(Yes {
             key,
             answer: last.answer(),
             replayed,
             lost,
+            protection,
+            maybe_twice,
             attempts,
         }),
         Ending::No { advice } => Outcome::No(No {

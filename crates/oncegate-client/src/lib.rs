@@ -25,6 +25,7 @@
 
 mod answer;
 pub mod backoff;
+mod body;
 pub mod budget;
 pub mod classify;
 mod client;
@@ -36,11 +37,12 @@ mod policy;
 pub mod transport;
 
 pub use answer::{Answer, Failure, FailureKind};
+pub use body::{Body, BodyError, FileBody};
 pub use budget::RetryBudget;
-pub use classify::Advice;
+pub use classify::{Advice, Protection};
 pub use client::{Client, ClientBuilder, Credentials, Observer};
 pub use dialect::Dialect;
 pub use operation::{Operation, OperationBuilder, OperationError};
-pub use outcome::{Last, No, Outcome, Unknown, Yes};
+pub use outcome::{Last, No, Outcome, Undone, Unknown, Yes};
 pub use policy::RetryPolicy;
 pub use transport::{HttpTransport, Transport};

@@ -8,9 +8,12 @@ use std::fmt;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use oncegate::key::{IdempotencyKey, KeyError, KeyRules};
+use oncegate::key::{IdempotencyKey, KeyError, KeyFormat, KeyRules};
 use reqwest::Url;
 use uuid::Uuid;
+
+use crate::body::{Body, FileBody};
+use crate::dialect::Dialect;
 
 /// What is to happen once.
 #[derive(Clone)]
@@ -19,7 +22,7 @@ pub struct Operation {
     method: Method,
     url: Url,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 }
 
 /// Why something is no operation.
@@ -47,7 +50,7 @@ pub enum OperationError {
         /// Its name.
         name: String,
     },
-    /// The header follows from something else, and is not set by hand.
+    /// The header follows from the body, the URL or the key, and is not set by hand.
     #[error("the header {name} is set by the client itself")]
     OwnHeader {
         /// Its name.
@@ -81,13 +84,14 @@ impl Operation {
                 scheme: parsed.scheme().to_owned(),
             });
         }
-        Ok(OperationBuilder(Self {
-            key: new_key(),
+        let operation = Self {
+            key: new_key(KeyFormat::Any),
             method,
             url: parsed,
             headers: HeaderMap::new(),
-            body: Bytes::new(),
-        }))
+            body: Body::Bytes(Bytes::new()),
+        };
+        Ok(OperationBuilder(operation, KeyOrigin::Made))
     }
 
     /// The key that all attempts carry.
@@ -114,9 +118,9 @@ impl Operation {
         &self.headers
     }
 
-    /// The bytes of every attempt.
+    /// What every attempt carries.
     #[must_use]
-    pub const fn body(&self) -> &Bytes {
+    pub const fn body(&self) -> &Body {
         &self.body
     }
 }
@@ -129,14 +133,21 @@ impl fmt::Debug for Operation {
             .field("method", &self.method)
             .field("host", &self.url.host_str())
             .field("path", &self.url.path())
-            .field("body_bytes", &self.body.len())
+            .field("body_bytes", &self.body.length())
             .finish_non_exhaustive()
     }
 }
 
 /// An operation that is not whole yet.
 #[derive(Clone, Debug)]
-pub struct OperationBuilder(Operation);
+pub struct OperationBuilder(Operation, KeyOrigin);
+
+/// Whose the key is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum KeyOrigin {
+    Made,
+    Given,
+}
 
 impl OperationBuilder {
     /// Uses this key, which the caller keeps elsewhere, instead of a new one.
@@ -145,20 +156,34 @@ impl OperationBuilder {
     /// If it is empty, or holds what no key may.
     pub fn key(mut self, key: &str) -> Result<Self, OperationError> {
         self.0.key = read_key(key)?;
+        self.1 = KeyOrigin::Given;
+        Ok(self)
+    }
+
+    /// Makes the key as servers of this dialect want keys. A key that the caller gave is judged instead.
+    ///
+    /// # Errors
+    /// If the caller's key is not as they want it.
+    pub fn dialect(mut self, dialect: Dialect) -> Result<Self, OperationError> {
+        match self.1 {
+            KeyOrigin::Made => self.0.key = new_key(dialect.key_rules().format),
+            KeyOrigin::Given => dialect.admit(&self.0.key)?,
+        }
         Ok(self)
     }
 
     /// Adds a header.
     ///
     /// # Errors
-    /// If it cannot be a header, or follows from the body or the URL.
+    /// If it cannot be a header, or follows from the body, the URL or the key.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, OperationError> {
         let unfit = || OperationError::Header {
             name: name.to_owned(),
         };
         let parsed = HeaderName::try_from(name).map_err(|_unfit| unfit())?;
         let mut value = HeaderValue::try_from(value).map_err(|_unfit| unfit())?;
-        if [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&parsed) {
+        let of_ours = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING].contains(&parsed);
+        if of_ours || Dialect::is_key_header(&parsed) {
             return Err(OperationError::OwnHeader { name: parsed });
         }
         value.set_sensitive([AUTHORIZATION, COOKIE].contains(&parsed));
@@ -169,7 +194,14 @@ impl OperationBuilder {
     /// Sets the bytes that every attempt carries.
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.0.body = body.into();
+        self.0.body = Body::Bytes(body.into());
+        self
+    }
+
+    /// Sends the bytes of a file, which is read again for each attempt.
+    #[must_use]
+    pub fn body_file(mut self, file: FileBody) -> Self {
+        self.0.body = Body::File(file);
         self
     }
 
@@ -180,10 +212,15 @@ impl OperationBuilder {
     }
 }
 
-/// A key that nobody else has: a UUID that begins with the time, so that servers can tell a very late retry by it.
-fn new_key() -> IdempotencyKey {
-    let text = Uuid::now_v7().to_string();
-    read_key(&text).expect("a UUID is a key")
+/// A key that nobody else has: a UUID that begins with the time, so that servers can tell a very late retry by it,
+/// or a random one where servers insist.
+fn new_key(format: KeyFormat) -> IdempotencyKey {
+    let uuid = if format == KeyFormat::Uuid4 {
+        Uuid::new_v4()
+    } else {
+        Uuid::now_v7()
+    };
+    read_key(&uuid.to_string()).expect("a UUID is a key")
 }
 
 /// A key as a caller writes it: the identity, without quotes.
@@ -201,6 +238,7 @@ pub(crate) fn quote(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Operation, OperationError};
+    use crate::dialect::Dialect;
 
     #[test]
     fn two_operations_have_two_keys_and_a_copy_has_the_same() -> Result<(), OperationError> {
@@ -208,6 +246,18 @@ mod tests {
         let second = Operation::post("http://127.0.0.1/payments")?.build();
         assert_ne!(first.key(), second.key());
         assert_eq!(first.key(), first.clone().key());
+        Ok(())
+    }
+
+    #[test]
+    fn a_key_is_made_as_the_dialect_wants_it_and_a_given_one_is_judged()
+    -> Result<(), OperationError> {
+        let operation = || Operation::post("http://127.0.0.1/payments");
+        let made = operation()?.dialect(Dialect::Adyen)?.build();
+        assert!(Dialect::Adyen.admit(made.key()).is_ok());
+        assert!(operation()?.key("a")?.dialect(Dialect::Adyen).is_err());
+        let given = operation()?.key("a")?.dialect(Dialect::PayPal)?.build();
+        assert_eq!(given.key().as_str(), "a");
         Ok(())
     }
 
@@ -223,6 +273,8 @@ mod tests {
         assert!(operation().header("a b", "c").is_err());
         assert!(operation().header("a", "b\nc").is_err());
         assert!(operation().header("Content-Length", "7").is_err());
+        assert!(operation().header("Idempotency-Key", "a").is_err());
+        assert!(operation().header("PayPal-Request-Id", "a").is_err());
     }
 
     #[test]

@@ -8,10 +8,10 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use ::http::{HeaderMap, Method};
-use bytes::Bytes;
 use reqwest::Url;
 
 use crate::answer::{Answer, Failure};
+use crate::body::Body;
 
 pub use http::HttpTransport;
 
@@ -25,7 +25,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// * An answer is whole, or it is a failure.
 /// * A failure that says that nothing ran has a proof.
 /// * A future that is dropped ends the exchange; it may have run.
-pub trait Transport: fmt::Debug + Send + Sync + 'static {
+pub trait Transport: fmt::Debug + Send + Sync {
     /// Sends one attempt.
     fn send(&self, attempt: Attempt) -> BoxFuture<'_, Result<Answer, Failure>>;
 }
@@ -43,7 +43,7 @@ pub struct Attempt {
     /// All headers, the key among them.
     pub headers: HeaderMap,
     /// The body.
-    pub body: Bytes,
+    pub body: Body,
     /// How long it may take in all.
     pub timeout: Duration,
 }
