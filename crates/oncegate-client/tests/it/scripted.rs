@@ -26,8 +26,15 @@ pub(crate) struct Script {
 impl Script {
     pub(crate) fn of(lines: impl IntoIterator<Item = Line>) -> Self {
         let script = Self::default();
-        script.lines.lock().expect("not poisoned").extend(lines);
+        script.follow(lines);
         script
+    }
+
+    /// Forgets what was not asked for, and answers from these lines.
+    pub(crate) fn follow(&self, lines: impl IntoIterator<Item = Line>) {
+        let mut left = self.lines.lock().expect("not poisoned");
+        left.clear();
+        left.extend(lines);
     }
 
     /// All attempts so far.
