@@ -32,7 +32,8 @@ pub struct Client {
     observer: Option<Arc<dyn Observer>>,
     bucket: Arc<Mutex<Bucket>>,
     started: Instant,
-    retention: Arc<Mutex<Duration>>,
+    /// The shortest retention that a server said.
+    advertised: Arc<Mutex<Option<Duration>>>,
 }
 
 /// Gives fresh credentials when the server refuses the old ones.
@@ -86,16 +87,35 @@ impl Client {
     /// How long the server is believed to know a key. An operation that was first sent longer ago is not sent again.
     #[must_use]
     pub fn retention(&self) -> Duration {
-        *self.believed_retention()
+        let policy = self.policy.retention;
+        let known = policy.unwrap_or_else(|| self.dialect.retention());
+        self.advertised().map_or(known, |said| said.min(known))
     }
 
     /// Sends `operation` until its outcome is known, or the policy ends.
     pub async fn execute(&self, operation: &Operation) -> Outcome {
-        let course = Course::new(self.policy.clone());
-        self.run(&*self.transport, operation, course).await
+        self.run(operation, Course::new(self.policy.clone())).await
     }
 
-    pub(crate) async fn run(
+    /// Whose pattern the server follows.
+    #[cfg(feature = "middleware")]
+    pub(crate) const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// How it tries.
+    #[cfg(feature = "middleware")]
+    pub(crate) const fn policy(&self) -> &RetryPolicy {
+        &self.policy
+    }
+
+    /// Goes on with the course of an operation to its end.
+    pub(crate) async fn run(&self, operation: &Operation, course: Course) -> Outcome {
+        self.run_over(&*self.transport, operation, course).await
+    }
+
+    /// The same over another transport.
+    pub(crate) async fn run_over(
         &self,
         transport: &dyn Transport,
         operation: &Operation,
@@ -184,9 +204,9 @@ impl Client {
 
     /// A server that says that it keeps outcomes for a shorter time than was thought is believed.
     fn believe(&self, answer: &Answer) {
-        if let Some(advertised) = advertised_retention(answer) {
-            let mut retention = self.believed_retention();
-            *retention = advertised.min(*retention);
+        if let Some(said) = advertised_retention(answer) {
+            let mut advertised = self.advertised();
+            *advertised = Some(advertised.map_or(said, |before| before.min(said)));
         }
     }
 
@@ -208,8 +228,8 @@ impl Client {
         }
     }
 
-    fn believed_retention(&self) -> MutexGuard<'_, Duration> {
-        self.retention
+    fn advertised(&self) -> MutexGuard<'_, Option<Duration>> {
+        self.advertised
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -262,19 +282,28 @@ impl ClientBuilder {
         self
     }
 
+    /// A middleware that sends by the client it is put in. A transport that was set is not used.
+    #[cfg(feature = "middleware")]
+    #[must_use]
+    pub fn build_middleware(self) -> crate::middleware::OneKey {
+        let transport = Arc::new(crate::middleware::Elsewhere);
+        crate::middleware::OneKey(self.assemble(transport))
+    }
+
     /// The client.
     ///
     /// # Errors
     /// If TLS cannot be set up.
-    pub fn build(self) -> Result<Client, reqwest::Error> {
-        let transport = match self.transport {
+    pub fn build(mut self) -> Result<Client, reqwest::Error> {
+        let transport = match self.transport.take() {
             Some(transport) => transport,
             None => Arc::new(HttpTransport::new(&self.policy)?),
         };
-        let retention = self.policy.retention;
-        let retention = retention.unwrap_or_else(|| self.dialect.retention());
-        Ok(Client {
-            retention: Arc::new(Mutex::new(retention)),
+        Ok(self.assemble(transport))
+    }
+
+    fn assemble(self, transport: Arc<dyn Transport>) -> Client {
+        Client {
             transport,
             dialect: self.dialect,
             policy: self.policy,
@@ -282,7 +311,8 @@ impl ClientBuilder {
             observer: self.observer,
             bucket: Arc::new(Mutex::new(Bucket::new(self.budget))),
             started: Instant::now(),
-        })
+            advertised: Arc::default(),
+        }
     }
 }
 

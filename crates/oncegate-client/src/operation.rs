@@ -94,6 +94,24 @@ impl Operation {
         Ok(OperationBuilder(operation, KeyOrigin::Made))
     }
 
+    /// An operation whose parts were made elsewhere.
+    #[cfg(feature = "middleware")]
+    pub(crate) const fn of_parts(
+        key: IdempotencyKey,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Self {
+        Self {
+            key,
+            method,
+            url,
+            headers,
+            body,
+        }
+    }
+
     /// The key that all attempts carry.
     #[must_use]
     pub const fn key(&self) -> &IdempotencyKey {
@@ -214,7 +232,7 @@ impl OperationBuilder {
 
 /// A key that nobody else has: a UUID that begins with the time, so that servers can tell a very late retry by it,
 /// or a random one where servers insist.
-fn new_key(format: KeyFormat) -> IdempotencyKey {
+pub(crate) fn new_key(format: KeyFormat) -> IdempotencyKey {
     let uuid = if format == KeyFormat::Uuid4 {
         Uuid::new_v4()
     } else {

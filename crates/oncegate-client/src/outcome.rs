@@ -8,6 +8,7 @@ use oncegate::key::IdempotencyKey;
 
 use crate::answer::{Answer, Failure};
 use crate::classify::{Advice, Protection};
+use crate::course::Ending;
 
 /// How an operation ended. Its text is for people, and does not show the key.
 #[derive(Debug)]
@@ -123,6 +124,21 @@ impl Outcome {
             Self::Yes(yes) => yes.attempts,
             Self::No(no) => no.attempts,
             Self::Unknown(unknown) => unknown.attempts,
+        }
+    }
+
+    /// How it ended, without what was answered.
+    #[must_use]
+    pub const fn ending(&self) -> Ending {
+        match self {
+            Self::Yes(yes) => Ending::Yes {
+                replayed: yes.replayed,
+                lost: yes.lost,
+                protection: yes.protection,
+                maybe_twice: yes.maybe_twice,
+            },
+            Self::No(no) => Ending::No { advice: no.advice },
+            Self::Unknown(_) => Ending::Unknown,
         }
     }
 

@@ -14,6 +14,8 @@ use crate::answer::{Answer, Failure};
 use crate::body::Body;
 
 pub use http::HttpTransport;
+#[cfg(feature = "middleware")]
+pub(crate) use http::{failed, sendable, whole};
 
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -192,17 +192,16 @@ impl IdempotencyKey {
         if identity.bytes().all(|byte| byte == b' ') {
             return Err(KeyError::Empty);
         }
-        if identity.len() > rules.length_max {
-            return Err(KeyError::TooLong {
-                max: rules.length_max,
-            });
-        }
-        if !rules.format.fits(&identity) {
-            return Err(KeyError::WrongFormat {
-                format: rules.format,
-            });
-        }
+        rules.admit(&identity)?;
         Ok(Self(identity.into()))
+    }
+
+    /// Whether a key that was read by other rules is as these want it. Its spelling is no part of it.
+    ///
+    /// # Errors
+    /// If it is too long, or of another form.
+    pub fn judge(&self, rules: &KeyRules) -> Result<(), KeyError> {
+        rules.admit(&self.0)
     }
 
     /// The identity as text: printable ASCII.
@@ -250,6 +249,22 @@ impl KeyFormat {
             Self::Uuid7 => is_uuid(key.as_bytes(), Some(b'7')),
             Self::Ulid => is_ulid(key.as_bytes()),
         }
+    }
+}
+
+impl KeyRules {
+    fn admit(&self, identity: &str) -> Result<(), KeyError> {
+        if identity.len() > self.length_max {
+            return Err(KeyError::TooLong {
+                max: self.length_max,
+            });
+        }
+        if !self.format.fits(identity) {
+            return Err(KeyError::WrongFormat {
+                format: self.format,
+            });
+        }
+        Ok(())
     }
 }
 

@@ -114,7 +114,7 @@ async fn whole_body(
     Ok(body.freeze())
 }
 
-async fn sendable(body: Body) -> Result<reqwest::Body, Failure> {
+pub(crate) async fn sendable(body: Body) -> Result<reqwest::Body, Failure> {
     match body {
         Body::Bytes(bytes) => Ok(bytes.into()),
         Body::File(file) => {

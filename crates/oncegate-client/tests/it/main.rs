@@ -4,7 +4,10 @@ mod attempts;
 mod cancellation;
 mod files;
 mod http2;
+#[cfg(feature = "middleware")]
+mod middleware;
 mod origin;
+mod outage;
 mod scripted;
 mod tls;
 mod wire;
