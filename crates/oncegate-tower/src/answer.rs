@@ -29,27 +29,19 @@ pub(crate) struct Asked {
     pub(crate) dialect: Dialect,
 }
 
-/// A refusal and what goes with it.
+/// A refusal, and what became of the request.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
-    pub(crate) problem: Problem,
+    pub(crate) what: oncegate::Refusal,
     pub(crate) status: Status,
-    pub(crate) retry_after: Option<Duration>,
-    /// What a 401 asks for.
-    pub(crate) challenge: Option<&'static str>,
 }
 
 impl Refusal {
     /// A refusal of a request that ran nothing.
     pub(crate) fn new(problem: Problem) -> Self {
-        let retry_after = retry_after(problem.kind);
-        let status = Status::new(Became::Refused);
-        let challenge = (problem.kind == ProblemKind::ScopeMissing).then_some(CHALLENGE);
         Self {
-            problem,
-            status,
-            retry_after,
-            challenge,
+            what: oncegate::Refusal::new(problem),
+            status: Status::new(Became::Refused),
         }
     }
 
@@ -63,14 +55,18 @@ impl Refusal {
         self
     }
 
+    /// The same for a time at which it is known to be worth coming back.
+    const fn retry_after(mut self, after: Duration) -> Self {
+        self.what.retry_after = Some(after);
+        self
+    }
+
     /// A duplicate of a request that is in flight: the older it is, the later it is worth to ask again.
     pub(crate) fn in_flight(seen: Seen) -> Self {
         let seconds = (1 + seen.age.as_secs() / 5).min(IN_FLIGHT_RETRY_AFTER_MAX);
-        let refusal = Self::of(ProblemKind::InFlight).with_status(status_of(seen));
-        Self {
-            retry_after: Some(Duration::from_secs(seconds)),
-            ..refusal
-        }
+        Self::of(ProblemKind::InFlight)
+            .with_status(status_of(seen))
+            .retry_after(Duration::from_secs(seconds))
     }
 
     /// A retry of a completed request whose answer finds no room in memory now. To say that nothing was executed would
@@ -91,10 +87,8 @@ impl Refusal {
 
     /// A new key above a quota, which has room again after `wait`.
     pub(crate) fn quota_reached(wait: Duration) -> Self {
-        Self {
-            retry_after: Some(Duration::from_secs(wait.as_secs() + 1)),
-            ..Self::of(ProblemKind::QuotaReached)
-        }
+        let after = Duration::from_secs(wait.as_secs() + 1);
+        Self::of(ProblemKind::QuotaReached).retry_after(after)
     }
 
     /// A retry whose outcome is unknown.
@@ -197,41 +191,16 @@ impl Answers {
 
     /// A refusal.
     pub(crate) fn refuse(&self, asked: &Asked, refusal: &Refusal) -> Response<Body> {
-        let problem = &refusal.problem;
-        let dialect = asked.dialect;
+        let kind = refusal.what.problem.kind;
         let digest = asked.key.as_ref().map(|key| key.key().digest());
-        let document = dialect.document(problem, &self.problem_base, digest);
-        let mut answer = Response::new(Body::whole(document));
-        *answer.status_mut() = problem.status;
+        let written = refusal
+            .what
+            .write(asked.dialect, &self.problem_base, digest);
+        let mut answer = written.map(Body::whole);
+        let advice = asked.dialect.advice(kind);
         let headers = answer.headers_mut();
-        let content_type = HeaderValue::from_static(dialect.content_type());
-        headers.insert(header::CONTENT_TYPE, content_type);
-        let advice = dialect.advice(problem.kind);
-        if let Some((name, word)) = &advice {
-            headers.insert(name, word.clone());
-        }
-        let link = format!(
-            "<{}>; rel=\"describedby\"",
-            problem.type_uri(&self.problem_base)
-        );
-        if let Ok(link) = HeaderValue::try_from(link) {
-            headers.insert(header::LINK, link);
-        }
-        if let Some(after) = refusal.retry_after {
-            headers.insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(after.as_secs().max(1)),
-            );
-        }
-        if let Some(challenge) = refusal.challenge {
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static(challenge),
-            );
-        }
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         self.allow_origin(asked, headers, advice.map(|(name, _)| name));
-        self.mark(asked, &mut answer, refusal.status, Some(problem.kind));
+        self.mark(asked, &mut answer, refusal.status, Some(kind));
         answer
     }
 
@@ -308,28 +277,6 @@ pub(crate) fn outcome_unknown_problem(status: StatusCode) -> Problem {
     Problem::new(ProblemKind::UpstreamOutcomeUnknown).with_status(status)
 }
 
-fn retry_after(kind: ProblemKind) -> Option<Duration> {
-    match kind {
-        ProblemKind::StoreUnavailable
-        | ProblemKind::Overloaded
-        | ProblemKind::UpstreamUnreachable
-        | ProblemKind::InFlight => Some(Duration::from_secs(1)),
-        ProblemKind::StillRunning => Some(Duration::from_secs(5)),
-        ProblemKind::QuotaReached => Some(Duration::from_secs(10)),
-        ProblemKind::KeyMissing
-        | ProblemKind::KeyInvalid
-        | ProblemKind::PathAmbiguous
-        | ProblemKind::ScopeMissing
-        | ProblemKind::RequestTooLarge
-        | ProblemKind::RequestIncomplete
-        | ProblemKind::KeyExpired
-        | ProblemKind::Mismatch
-        | ProblemKind::ResponseNotKept
-        | ProblemKind::OutcomeUnknown
-        | ProblemKind::UpstreamOutcomeUnknown => None,
-    }
-}
-
 /// CORS headers were made for one origin; for another they would be a lie, or a leak.
 fn cors_holds(
     stored: Option<&HeaderValue>,
@@ -354,5 +301,4 @@ fn remove_cors(headers: &mut HeaderMap) {
 }
 
 const IN_FLIGHT_RETRY_AFTER_MAX: u64 = 10;
-const CHALLENGE: &str = "Bearer realm=\"idempotency\"";
 const EXPOSED: &str = "Idempotency-Status, Idempotent-Replayed, Retry-After, Link, Location";

@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{Method, header};
 use oncegate::claims::VerifiedClaims;
 use oncegate::clock::Timestamp;
+use oncegate::contract::is_safe;
 use oncegate::hash::RecordId;
 use oncegate::key::SentKey;
 use oncegate::policy::KeyUse;
@@ -150,13 +151,6 @@ fn verified(
             .map_err(|error| Box::new(error.into())),
         Some(_) | None => Ok(None),
     }
-}
-
-/// Methods that never take a key (RFC 9110, 9.2.1), and CONNECT, which is a tunnel.
-fn is_safe(method: &Method) -> bool {
-    ["GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"]
-        .iter()
-        .any(|safe| method.as_str().eq_ignore_ascii_case(safe))
 }
 
 /// gRPC has its status in the trailers: not covered for now.

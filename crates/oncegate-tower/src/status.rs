@@ -5,14 +5,11 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use oncegate::classify::Downstream;
+pub use oncegate::contract::{IDEMPOTENCY_STATUS, IDEMPOTENT_REPLAYED};
 use oncegate::record::Fence;
 
 use crate::headers::remove_where;
 
-/// The header's name.
-pub const IDEMPOTENCY_STATUS: HeaderName = HeaderName::from_static("idempotency-status");
-/// Marks a replay (Stripe's name).
-pub const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// The number that goes to the upstream.
 pub const IDEMPOTENCY_FENCE: HeaderName = HeaderName::from_static("idempotency-fence");
 /// An upstream's own word on its outcome.

@@ -44,11 +44,9 @@ impl TokenError {
 /// 401, and by RFC 6750 a challenge that names the token.
 impl From<TokenError> for Refusal {
     fn from(error: TokenError) -> Self {
-        let refusal = Self::new(Problem::new(ProblemKind::ScopeMissing).because(error));
-        Self {
-            challenge: Some(INVALID_TOKEN),
-            ..refusal
-        }
+        let mut refusal = Self::new(Problem::new(ProblemKind::ScopeMissing).because(error));
+        refusal.what.challenge = Some(INVALID_TOKEN);
+        refusal
     }
 }
 

@@ -33,7 +33,9 @@ pub(crate) trait Looks {
 /// Refuses a body whose declared length is over the bound, before a byte of it is read.
 pub(crate) fn check_declared(headers: &HeaderMap, policy: &Policy) -> Result<(), Problem> {
     match declared_length(headers) {
-        Some(length) if length > policy.request_bytes_max => Err(too_large(policy)),
+        Some(length) if length > policy.request_bytes_max => {
+            Err(Problem::request_too_large(policy.request_bytes_max))
+        }
         Some(_) | None => Ok(()),
     }
 }
@@ -61,7 +63,7 @@ where
             Ok(chunk) => {
                 length += chunk.len() as u64;
                 if length > policy.request_bytes_max {
-                    return Err(too_large(policy));
+                    return Err(Problem::request_too_large(policy.request_bytes_max));
                 }
                 if length > policy.buffer_bytes_max && matches!(held, Held::Memory(..)) {
                     looks.before_spool().await?;
@@ -146,12 +148,6 @@ impl Held {
 fn first_buffer(body: &impl http_body::Body, policy: &Policy) -> usize {
     let most = policy.buffer_bytes_max.min(FIRST_BUFFER_BYTES_MAX);
     usize::try_from(body.size_hint().lower().min(most)).unwrap_or(0)
-}
-
-fn too_large(policy: &Policy) -> Problem {
-    let most = policy.request_bytes_max;
-    Problem::new(ProblemKind::RequestTooLarge)
-        .because(format_args!("the body is larger than {most} bytes"))
 }
 
 fn incomplete(error: BoxError) -> Problem {

@@ -27,6 +27,7 @@ use std::sync::{Arc, LazyLock};
 
 use blake3::hazmat::{self, ContextKey};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
 use sfv::visitor::ParameterVisitor;
 use sfv::{BareItemFromInput, KeyRef, StringRef};
 
@@ -34,7 +35,8 @@ use crate::clock::Timestamp;
 use crate::hash::{derive_unkeyed, from_hex, write_hex};
 
 /// Which spellings of a key are accepted.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[expect(
     clippy::exhaustive_enums,
     reason = "quoted only, or bare too: there is no third spelling"
@@ -48,7 +50,8 @@ pub enum KeySyntax {
 }
 
 /// What a key has to look like inside its quotes.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum KeyFormat {
     /// Anything.

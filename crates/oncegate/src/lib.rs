@@ -11,6 +11,7 @@
 pub mod claims;
 pub mod classify;
 pub mod clock;
+pub mod contract;
 mod decide;
 pub mod dialect;
 pub mod engine;
@@ -22,20 +23,24 @@ pub mod policy;
 pub mod problem;
 mod random;
 pub mod record;
+pub mod refusal;
 pub mod response;
 pub mod scope;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod transition;
+pub mod units;
 mod watchers;
 
+pub use contract::Contract;
 pub use decide::{Judgement, judge};
 pub use dialect::Dialect;
 pub use engine::{BeginRequest, Bypass, Claim, Engine, EngineError, Replay, Verdict};
 pub use memory::{MEMORY_BYTES_MAX, MemoryStore};
 pub use policy::Policy;
 pub use problem::{Problem, ProblemKind};
+pub use refusal::Refusal;
 pub use response::StoredResponse;
 pub use store::{Inspect, Store, StoreError, StoreErrorKind};
 pub use watchers::Watchers;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, Method, StatusCode};
+use serde::Serialize;
 
 use crate::dialect::Dialect;
 use crate::fingerprint::FingerprintRules;
@@ -77,7 +78,8 @@ pub struct Policy {
 }
 
 /// Whether requests carry keys.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[expect(clippy::exhaustive_enums, reason = "the contract names these three")]
 pub enum KeyUse {
     /// A request without a key is refused.
@@ -89,7 +91,8 @@ pub enum KeyUse {
 }
 
 /// What a duplicate of a request in flight gets.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[expect(clippy::exhaustive_enums, reason = "the contract names these two")]
 pub enum InFlight {
     /// 409 at once.
@@ -99,7 +102,8 @@ pub enum InFlight {
 }
 
 /// What an outcome of 5xx means.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[expect(clippy::exhaustive_enums, reason = "the contract names these three")]
 pub enum OnServerError {
     /// The key is free; the retry executes.

@@ -376,6 +376,13 @@ impl Problem {
         self
     }
 
+    /// A body of more than `most` bytes.
+    #[must_use]
+    pub fn request_too_large(most: u64) -> Self {
+        let particulars = format_args!("the body is larger than {most} bytes");
+        Self::new(ProblemKind::RequestTooLarge).because(particulars)
+    }
+
     /// The same under another status.
     #[must_use]
     pub const fn with_status(mut self, status: StatusCode) -> Self {

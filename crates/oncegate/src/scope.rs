@@ -304,6 +304,21 @@ impl ScopeRules {
     pub fn want_token(&self) -> bool {
         self.sources.iter().any(|source| source.claim().is_some())
     }
+
+    /// Whether there is a request that has no scope by these rules, and is refused.
+    #[must_use]
+    pub fn may_refuse(&self) -> bool {
+        let authorization = ScopeSource::Header(header::AUTHORIZATION);
+        // A cookie source covers only requests that have its cookie.
+        let always_covers = |header: &HeaderName| {
+            let mut sources = self.sources.iter();
+            sources.any(|source| matches!(source, ScopeSource::Header(name) if name == header))
+        };
+        self.anonymous == Anonymous::Refuse
+            || self.want_token()
+            || self.sources.contains(&authorization)
+            || !self.credential_headers.iter().all(always_covers)
+    }
 }
 
 impl Default for ScopeRules {

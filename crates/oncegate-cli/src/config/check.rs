@@ -11,12 +11,12 @@ use oncegate::fingerprint::FingerprintMode;
 use oncegate::key::KeyFormat;
 use oncegate::policy::{InFlight, OnUnknown};
 use oncegate::scope::{Anonymous, ScopeSource};
+use oncegate::units::show_duration;
 
 use super::error::{Finding, Origin};
 use super::read;
 use super::refusal::Refusal;
 use super::setting::{Choice, PolicyDraft};
-use super::units::show_duration;
 use super::value::Value;
 
 /// Where each setting of one level was given.

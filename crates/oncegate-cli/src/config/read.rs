@@ -14,11 +14,12 @@ use http::{HeaderName, Method, StatusCode};
 use oncegate::fingerprint::JsonPointer;
 use oncegate::policy::Reconcile;
 use oncegate::scope::ScopeSource;
+use oncegate::units::show_duration;
 use oncegate_stores::{StoreUrl, StoreUrlError};
 use oncegate_tower::Quota;
 
 use super::refusal::{Refusal, did_you_mean};
-use super::units::{parse_duration, parse_quota, parse_size, show_duration, show_size};
+use super::units::{parse_duration, parse_quota, parse_size, show_size};
 use super::value::Value;
 
 type Read<T> = Result<T, Refusal>;

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use oncegate::Policy;
+use oncegate::units::show_duration;
 
 use super::in_force::Config;
 use super::refusal::Refusal;
 use super::route_match::{read_match, show_match};
 use super::setting::{Access, Place, PolicyDraft, Setting};
-use super::units::show_duration;
 use super::value::{Shape, Value};
 
 mod execution;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use oncegate::units::DURATION_UNITS;
 use oncegate_tower::Quota;
 
 use super::refusal::Refusal;
@@ -21,20 +22,6 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, Refusal> {
     };
     let millis = number.checked_mul(millis).ok_or_else(too_large)?;
     Ok(Duration::from_millis(millis))
-}
-
-/// Shows a duration in the largest unit that leaves no rest.
-pub(super) fn show_duration(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    if millis == 0 {
-        return "0s".to_owned();
-    }
-    // Nobody calls 24 hours a day where it is a length of time.
-    let fits =
-        |each: u64| millis.is_multiple_of(each.into()) && (each < DAY || millis > DAY.into());
-    let unit = DURATION_UNITS.iter().rev().find(|(_, each)| fits(*each));
-    let (name, each) = unit.unwrap_or(&DURATION_UNITS[0]);
-    format!("{}{name}", millis / u128::from(*each))
 }
 
 /// Reads a quota: a whole number, a slash and a unit of time.
@@ -113,16 +100,11 @@ const DURATION: &str = "write a number and one of ms, s, m, h, d";
 const SIZE: &str = "write a number and one of B, KB, MB, GB (decimal) or KiB, MiB, GiB (binary)";
 const QUOTA: &str = "write a number, a slash and one of s, m, h, d: `1000/h`";
 /// In milliseconds.
-const QUOTA_UNITS: [(&str, u64); 4] = [("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", DAY)];
-/// In milliseconds.
-const DAY: u64 = 86_400_000;
-/// In milliseconds, growing.
-const DURATION_UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1000),
+const QUOTA_UNITS: [(&str, u64); 4] = [
+    ("s", 1_000),
     ("m", 60_000),
     ("h", 3_600_000),
-    ("d", DAY),
+    ("d", 86_400_000),
 ];
 /// In bytes. The binary ones come last, so that they are tried first.
 const SIZE_UNITS: [(&str, u64); 7] = [
@@ -137,6 +119,8 @@ const SIZE_UNITS: [(&str, u64); 7] = [
 
 #[cfg(test)]
 mod tests {
+    use oncegate::units::show_duration;
+
     use super::*;
 
     #[test]

@@ -8,6 +8,7 @@ mod budget;
 mod bypass;
 #[cfg(test)]
 mod concurrency;
+mod contract;
 #[cfg(test)]
 mod costs;
 #[cfg(test)]
