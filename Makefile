@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 step = @echo "== $(1)"
 
-.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge field-check field-report deb container clean check-soak check-report
+.PHONY: help setup test check fmt clippy direction tests docs examples demo bench bench-setup bench-check bench-micro fuzz fuzz-merge field-check field-report deb container clean check-soak check-report openapi-check
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -73,6 +73,11 @@ check-report: ## the HTML report of `oncegate check` in Chromium (PICTURES=FOLDE
 	$(call step,check-report)
 	@$(CARGO) build --locked --quiet -p oncegate-cli
 	@crates/oncegate-check/tests/page/look target/debug/oncegate $(PICTURES)
+
+openapi-check: ## `oncegate openapi` on large public descriptions, and against a proxy that runs (installs packages)
+	$(call step,openapi-check)
+	@$(CARGO) build --locked --quiet -p oncegate-cli
+	@crates/oncegate-openapi/tests/real/check target/debug/oncegate
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (60); stops at what it finds
 	@fuzz/run

@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use crate::config::ConfigError;
 use crate::running::StartError;
-use crate::{check, completions, config_check, demo, keys, man, serve, store};
+use crate::{check, completions, config_check, demo, keys, man, openapi, serve, store};
 
 /// Idempotency keys for any HTTP API: a request that is sent twice is executed once.
 #[derive(Debug, clap::Parser)]
@@ -33,6 +33,8 @@ pub enum Command {
     Keys(keys::Arguments),
     /// Look after the store itself
     Store(store::Arguments),
+    /// Write what is promised into OpenAPI descriptions, or read it there
+    Openapi(openapi::Arguments),
     /// Work with the configuration
     Config(config_check::Arguments),
     /// Print what a shell needs to complete this command line
@@ -54,6 +56,7 @@ impl Command {
             Self::Check(arguments) => check::run(*arguments).await,
             Self::Keys(arguments) => keys::run(arguments).await,
             Self::Store(arguments) => store::run(arguments).await,
+            Self::Openapi(arguments) => openapi::run(arguments),
             Self::Config(arguments) => config_check::run(arguments),
             Self::Completions(arguments) => completions::run(&arguments),
             Self::Man(arguments) => man::run(&arguments),

@@ -22,6 +22,7 @@ mod logging;
 mod man;
 pub mod metrics;
 mod notify;
+mod openapi;
 pub mod pages;
 pub mod proxy;
 mod reload;

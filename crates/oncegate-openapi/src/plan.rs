@@ -259,6 +259,16 @@ impl Planning<'_> {
                 add_media_type(to, media_type, part);
                 continue;
             };
+            if tree.get(known, "schema").is_some() {
+                let message = format!(
+                    "refusals are of the media type `{media_type}`, of which the author has a schema here"
+                );
+                let fault = Fault::new(tree.node(known).span.clone(), message);
+                let fault = fault.help("it stays: see that it permits them");
+                if !self.remarks.contains(&fault) {
+                    self.remarks.push(fault);
+                }
+            }
             // One example is the author's word on what it looks like; a list of them takes more.
             if tree.get(known, "example").is_none() && tree.is_object(known) {
                 let examples = tree.get(known, "examples");

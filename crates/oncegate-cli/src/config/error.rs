@@ -34,7 +34,7 @@ pub(crate) struct Origin {
     pub(super) medium: Medium,
     text: Arc<NamedSource<String>>,
     span: Range<usize>,
-    place: String,
+    pub(super) place: String,
 }
 
 /// How a setting was given.

@@ -31,6 +31,19 @@ pub(super) struct RouteTable {
     pub(super) given: Vec<Given>,
 }
 
+impl RouteTable {
+    /// Where it says what it is for, or else where it begins.
+    pub(super) fn best_origin(&self) -> &Origin {
+        let matched = self.given.iter().find(|it| it.setting.name == "match");
+        matched.map_or(&self.origin, |it| &it.origin)
+    }
+
+    /// File and line of that.
+    pub(super) fn place(&self) -> &str {
+        &self.best_origin().place
+    }
+}
+
 impl FileSettings {
     /// Reads a file. If it is no TOML, what is wrong there is all that is reported.
     pub(super) fn read(name: &str, text: String, findings: &mut Vec<Finding>) -> Self {

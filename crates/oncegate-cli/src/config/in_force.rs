@@ -16,7 +16,7 @@ use oncegate_tower::{BUFFER_BYTES_TOTAL_MAX, JWT_LEEWAY, JwtKeys, Quotas, SPOOL_
 use super::profile::Profile;
 use super::secret::Secret;
 use super::setting::{Access, Place, Setting};
-use super::settings::settings_at;
+use super::settings::{find, settings_at};
 use super::value::Value;
 use crate::proxy::{ForwardSettings, Forwarded, Identity, ServerSettings, Trust, Upstream};
 use crate::routes::{Route, Routes};
@@ -109,6 +109,15 @@ impl Config {
             self.print_route(&mut out, route);
         }
         out
+    }
+
+    /// What these settings are under a policy, as TOML.
+    pub(crate) fn shown<'n>(&self, policy: &Policy, names: &[&'n str]) -> Vec<(&'n str, String)> {
+        let shown = names.iter().filter_map(|name| {
+            let value = find(name)?.show(self, policy)?;
+            Some((*name, value.to_string()))
+        });
+        shown.collect()
     }
 
     fn print_all(&self, out: &mut String, place: Place) {

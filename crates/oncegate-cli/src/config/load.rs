@@ -48,6 +48,15 @@ impl Config {
         Self::put_together(file, &args, &environment, findings)
     }
 
+    /// Where the routes stand, in their order: `oncegate.toml:12`. Of a configuration that can be loaded.
+    pub(crate) fn route_places(args: &ServeArgs, environment: &Environment) -> Vec<String> {
+        let file = read_file(args, environment, &mut Vec::new());
+        file.routes
+            .iter()
+            .map(|table| table.place().to_owned())
+            .collect()
+    }
+
     fn put_together(
         file: FileSettings,
         args: &ServeArgs,
@@ -126,8 +135,7 @@ impl Loading {
         let mut routes = Vec::new();
         for table in tables {
             if let Some(route) = self.route(draft.clone(), &table) {
-                let matched = table.given.iter().find(|it| it.setting.name == "match");
-                origins.push(matched.map_or(table.origin, |it| it.origin.clone()));
+                origins.push(table.best_origin().clone());
                 routes.push(route);
             }
         }

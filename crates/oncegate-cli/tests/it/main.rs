@@ -45,6 +45,8 @@ mod keys;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod packaging;
 #[cfg(test)]
 mod passing;

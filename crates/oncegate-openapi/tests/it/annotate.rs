@@ -199,6 +199,38 @@ paths:
     assert_eq!(remarks, [(4, expected.to_owned())]);
 }
 
+/// The author's schema stays, and the refusals may not fit it: nobody but the author can tell.
+#[test]
+fn a_schema_of_the_author_for_the_same_media_type_stays_and_is_told() {
+    let text = "\
+openapi: 3.1.0
+paths:
+  /a:
+    post:
+      responses:
+        '503':
+          description: busy
+          content:
+            application/problem+json: {schema: {required: [mine]}}
+";
+    let after = read(text).annotated(contract).unwrap();
+    assert!(
+        after
+            .text
+            .contains("{schema: {required: [mine]}, \"examples\": "),
+        "{}",
+        after.text
+    );
+    let [told] = &after.remarks[..] else {
+        panic!("{:?}", after.remarks)
+    };
+    assert_eq!(told.line(text), 9);
+    assert!(
+        told.message.contains("the author has a schema here"),
+        "{told}"
+    );
+}
+
 #[test]
 fn another_contract_changes_ours_alone() {
     let text = "openapi: 3.0.0\npaths:\n  /a:\n    post:\n      responses:\n        '200':\n          description: ok\n";
