@@ -324,8 +324,9 @@ pub enum Expect {
     Status(&'static str, &'static str),
     /// The refusal says whether something ran, and what to do next.
     Advice(&'static str, Advice),
-    /// It is a valid document of the policy, and speaks of the operation.
-    Discovery(&'static str),
+    /// It is a valid document of the policy, and speaks of the operation; an answer under a key, and the answer to its
+    /// retry, are what it says.
+    Discovery(&'static str, &'static str, &'static str),
 }
 
 /// A part of an answer.

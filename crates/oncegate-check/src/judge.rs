@@ -151,7 +151,7 @@ impl Court<'_> {
             Expect::Echoed(label) => self.echoed(label),
             Expect::Status(label, token) => self.status(label, token),
             Expect::Advice(label, advice) => self.advice(label, advice),
-            Expect::Discovery(label) => self.discovery(label),
+            Expect::Discovery(label, first, again) => self.discovery(label, first, again),
         }
     }
 

@@ -12,15 +12,18 @@
 //!     "key_length_max": 255,
 //!     "key_format": "any",
 //!     "retention": "24h",
-//!     "in_flight": {"status": 409},
+//!     "in_flight": {"status": 409, "wait": "10s"},
 //!     "mismatch": {"status": 422},
 //!     "on_server_error": "release"
 //!   }]
 //! }
 //! ```
 //!
+//! With `wait`, a duplicate is held for up to so long before it is refused.
 //! Of several routes that match, the first counts. `{name}` is a segment, `{*rest}` all that follow. `match` and `key`
 //! must be there; what is not there is not promised, and members that are not known are for later versions.
+
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -46,6 +49,8 @@ pub struct Policy {
     pub mismatch: Option<u16>,
     /// What becomes of a key after a server error.
     pub server_error: Option<Fate>,
+    /// How long an answer is replayed.
+    pub retention: Option<Duration>,
 }
 
 /// Whether an operation takes keys.
@@ -97,6 +102,7 @@ impl Policy {
                 "server errors",
                 differ(self.server_error, other.server_error),
             ),
+            ("the retention", differ(self.retention, other.retention)),
         ];
         let first = differ.into_iter().find(|(_, differ)| *differ);
         first.map(|(what, _)| what)
@@ -117,6 +123,7 @@ impl Policy {
             in_flight: self.in_flight.or(other.in_flight),
             mismatch: self.mismatch.or(other.mismatch),
             server_error: self.server_error.or(other.server_error),
+            retention: self.retention.or(other.retention),
         }
     }
 }
@@ -162,9 +169,15 @@ struct Route {
     key_length_max: Option<usize>,
     key_format: Option<String>,
     retention: Option<String>,
-    in_flight: Option<Refused>,
+    in_flight: Option<Duplicate>,
     mismatch: Option<Refused>,
     on_server_error: Option<OnServerError>,
+}
+
+#[derive(Deserialize)]
+struct Duplicate {
+    status: u16,
+    wait: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -183,7 +196,7 @@ enum OnServerError {
 impl Route {
     fn check(&self) -> Result<(), String> {
         let (methods, path) = self.parts();
-        let is_name = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase());
+        let is_name = |name: &str| is_field_name(name) && !name.contains(char::is_lowercase);
         if !methods.split(',').all(is_name) || !path.starts_with('/') {
             return Err("`match` is not methods and a path, `POST,PUT /payments/{id}`".to_owned());
         }
@@ -193,20 +206,18 @@ impl Route {
         if self.key_length_max == Some(0) {
             return Err("`key_length_max` is 0".to_owned());
         }
-        for (name, refused) in [("in_flight", &self.in_flight), ("mismatch", &self.mismatch)] {
-            if refused
-                .as_ref()
-                .is_some_and(|refused| refused.status / 100 != 4)
-            {
+        let in_flight = self.in_flight.as_ref().map(|refused| refused.status);
+        let mismatch = self.mismatch.as_ref().map(|refused| refused.status);
+        for (name, status) in [("in_flight", in_flight), ("mismatch", mismatch)] {
+            if status.is_some_and(|status| status / 100 != 4) {
                 return Err(format!("the status of `{name}` is no 4xx"));
             }
         }
-        if self
-            .retention
-            .as_deref()
-            .is_some_and(|text| !is_duration(text))
-        {
-            return Err("`retention` is no number with a unit, as `24h`".to_owned());
+        let wait = self.in_flight.as_ref().and_then(|it| it.wait.as_deref());
+        for (name, text) in [("retention", self.retention.as_deref()), ("wait", wait)] {
+            if text.is_some_and(|text| duration(text).is_none()) {
+                return Err(format!("`{name}` is no number with a unit, as `24h`"));
+            }
         }
         Ok(())
     }
@@ -226,9 +237,14 @@ impl Route {
             key_header: self.key_header,
             key_length_max: self.key_length_max,
             key_format: self.key_format,
-            in_flight: self.in_flight.map(|refused| refused.status),
+            // Whoever is held may get the answer instead.
+            in_flight: self
+                .in_flight
+                .filter(|duplicate| duplicate.wait.is_none())
+                .map(|duplicate| duplicate.status),
             mismatch: self.mismatch.map(|refused| refused.status),
             server_error: self.on_server_error.map(OnServerError::fate),
+            retention: self.retention.as_deref().and_then(duration),
         }
     }
 }
@@ -275,9 +291,18 @@ fn is_field_name(name: &str) -> bool {
     http::HeaderName::from_bytes(name.as_bytes()).is_ok()
 }
 
-fn is_duration(text: &str) -> bool {
+fn duration(text: &str) -> Option<Duration> {
     let unit = text.trim_start_matches(|digit: char| digit.is_ascii_digit());
-    unit.len() < text.len() && matches!(unit, "ms" | "s" | "m" | "h" | "d")
+    let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(millis).map(Duration::from_millis)
 }
 
 #[cfg(test)]
@@ -320,6 +345,7 @@ mod tests {
             in_flight: Some(409),
             mismatch: Some(422),
             server_error: Some(Fate::Released),
+            retention: Some(Duration::from_secs(24 * 60 * 60)),
         };
         assert_eq!(policy, expected);
         assert_eq!(read(json!([])), Ok(None));

@@ -16,6 +16,7 @@ pub mod config;
 mod config_check;
 mod demo;
 mod descriptors;
+pub mod discovery;
 mod keys;
 pub mod live;
 mod logging;

@@ -21,6 +21,7 @@ use tower_layer::Layer;
 
 use crate::admin::{Admin, AdminService};
 use crate::config::Config;
+use crate::discovery::{Discovery, LiveDiscovery};
 use crate::live::LiveRoutes;
 use crate::metrics::{Metrics, TimedStore};
 use crate::proxy::{
@@ -60,6 +61,7 @@ pub struct Running {
     store: Arc<dyn Inspect>,
     config: Config,
     routes: Arc<LiveRoutes>,
+    discovery: Arc<LiveDiscovery>,
     tokens: Arc<Tokens>,
     metrics: Arc<Metrics>,
     tls: Option<ServerTls>,
@@ -114,6 +116,8 @@ impl Running {
         let service = oncegate
             .layer_with(Arc::clone(&routes) as Arc<dyn Policies>)
             .layer(forward.clone());
+        let discovery = Arc::new(LiveDiscovery::new(config));
+        let service = Discovery::new(service, Arc::clone(&discovery));
 
         let stop = CancellationToken::new();
         let mut running = Self {
@@ -129,6 +133,7 @@ impl Running {
             store,
             config: config.clone(),
             routes,
+            discovery,
             tokens,
             metrics,
             tls: tls.clone(),
@@ -213,6 +218,7 @@ impl Running {
         }
         self.tokens.exchange(&config);
         self.routes.exchange(Arc::clone(&config.routes));
+        self.discovery.exchange(&config);
         self.config = config;
         Ok(())
     }

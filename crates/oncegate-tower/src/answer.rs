@@ -235,6 +235,9 @@ impl Answers {
                 .headers_mut()
                 .insert(key.name().clone(), key.value().clone());
         }
+        if problem.is_none() {
+            expose(answer.headers_mut());
+        }
         self.observer.answered(status.became, problem);
         tracing::debug!(
             status = status.became.name(),
@@ -275,6 +278,16 @@ impl Answers {
 /// A 500 as the contract wants it after a panic, else what the table has.
 pub(crate) fn outcome_unknown_problem(status: StatusCode) -> Problem {
     Problem::new(ProblemKind::UpstreamOutcomeUnknown).with_status(status)
+}
+
+/// Whoever may read the answer may read what became of the request.
+fn expose(headers: &mut HeaderMap) {
+    if headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        headers.append(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("Idempotency-Status, Idempotent-Replayed"),
+        );
+    }
 }
 
 /// CORS headers were made for one origin; for another they would be a lie, or a leak.

@@ -31,6 +31,7 @@ use std::sync::LazyLock;
 
 use blake3::hazmat::{self, ContextKey};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::Serialize;
 
 use crate::claims::{ClaimError, VerifiedClaims};
 use crate::hash::{derive_unkeyed, push_framed};
@@ -49,7 +50,8 @@ pub enum ScopeSource {
 }
 
 /// Whether requests without any credential may use keys.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[expect(clippy::exhaustive_enums, reason = "they may or they may not")]
 pub enum Anonymous {
     /// They may, and share one scope.

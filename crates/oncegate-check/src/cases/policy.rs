@@ -89,16 +89,20 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         id: "discovery-document",
-        title: "The published policy is valid, and other documents agree with it",
+        title: "The published policy is valid, and answers and other documents agree with it",
         rules: &["M-43"],
         severity: Severity::Advice,
         needs: &[],
-        steps: &[Step::Send(
-            Send::new("document")
-                .key(Key::Absent)
-                .change(Change::Discovery),
-        )],
-        expect: &[Expect::Discovery("document")],
+        steps: &[
+            Step::Send(
+                Send::new("document")
+                    .key(Key::Absent)
+                    .change(Change::Discovery),
+            ),
+            Step::Send(Send::new("first")),
+            Step::Send(Send::new("again")),
+        ],
+        expect: &[Expect::Discovery("document", "first", "again")],
         why: "Clients set themselves up by it: what it gets wrong, they get wrong.",
         fix: "Publish the policy from the configuration that is in force.",
     },

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Judgement::{Broken, Holds, Unclear};
 use super::{Court, Judgement};
 use crate::case::{Advice, Refusal};
-use crate::policy::{DISCOVERY_PATH, discovered};
+use crate::policy::{DISCOVERY_PATH, KeyPolicy, Policy, discovered};
 use crate::wire::Response;
 
 impl Court<'_> {
@@ -88,7 +88,7 @@ impl Court<'_> {
         }
     }
 
-    pub(super) fn discovery(&self, label: &str) -> Judgement {
+    pub(super) fn discovery(&self, label: &str, first: &str, again: &str) -> Judgement {
         let response = match self.response(label) {
             Ok(response) if response.is_success() => response,
             Ok(response) => {
@@ -113,11 +113,40 @@ impl Court<'_> {
                     Some(what) => Broken(format!(
                         "{DISCOVERY_PATH} and another document differ on {what}"
                     )),
-                    None => Holds,
+                    None => self.as_published(&found, first, again),
                 }
             }
         }
     }
+
+    /// The header that is published is the one that counts, and an answer that says how long it is kept says the same.
+    fn as_published(&self, found: &Policy, first: &str, again: &str) -> Judgement {
+        let (Ok(first), Ok(again)) = (self.response(first), self.response(again)) else {
+            return Holds;
+        };
+        if found.key == Some(KeyPolicy::Ignored) || !first.is_success() {
+            return Holds;
+        }
+        if again.is_success() && again.body != first.body {
+            return Broken(format!(
+                "{DISCOVERY_PATH} names a header for keys, and a retry with the key in it ran again"
+            ));
+        }
+        match (found.retention, seconds_kept(first)) {
+            (Some(said), Some(kept)) if said.as_secs() != kept => Broken(format!(
+                "{DISCOVERY_PATH} says that answers are kept for {} s, and the answer says {kept} s",
+                said.as_secs()
+            )),
+            (Some(_) | None, Some(_) | None) => Holds,
+        }
+    }
+}
+
+/// What an answer says of its own retention: `ttl` in `Idempotency-Status`.
+fn seconds_kept(response: &Response) -> Option<u64> {
+    let status = response.text("idempotency-status")?;
+    let mut parameters = status.split(';').skip(1);
+    parameters.find_map(|parameter| parameter.trim().strip_prefix("ttl=")?.parse().ok())
 }
 
 fn is_json(response: &Response) -> bool {

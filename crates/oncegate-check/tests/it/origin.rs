@@ -188,6 +188,8 @@ pub(crate) enum Defect {
     KeepsRateLimits,
     /// It documents another policy than it has.
     DocumentsLie,
+    /// It documents a header for keys that it does not look at.
+    DocumentsAnotherHeader,
     /// Its published policy has no version that is known.
     NoVersion,
     /// It is not wrong, and speaks as others do.

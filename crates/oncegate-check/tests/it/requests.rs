@@ -181,4 +181,14 @@ pub(crate) const BROKEN: &[(&str, Defect, &str)] = &[
         "free after the 503, where the API's document keeps it",
     ),
     ("discovery-document", Defect::NoVersion, "its version is 0"),
+    (
+        "discovery-document",
+        Defect::DocumentsLie,
+        "says that answers are kept for 172800 s, and the answer says 86400 s",
+    ),
+    (
+        "discovery-document",
+        Defect::DocumentsAnotherHeader,
+        "a retry with the key in it ran again",
+    ),
 ];

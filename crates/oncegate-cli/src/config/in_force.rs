@@ -18,6 +18,7 @@ use super::secret::Secret;
 use super::setting::{Access, Place, Setting};
 use super::settings::{find, settings_at};
 use super::value::Value;
+use crate::discovery::DISCOVERY_PATH;
 use crate::proxy::{ForwardSettings, Forwarded, Identity, ServerSettings, Trust, Upstream};
 use crate::routes::{Route, Routes};
 
@@ -54,6 +55,8 @@ pub struct Config {
     pub quotas: Quotas,
     /// Origins whose scripts may read our refusals.
     pub cors_origins: Vec<String>,
+    /// Where the contract is published, if anywhere.
+    pub discovery: Option<String>,
     /// What becomes of that which clients say of the hops before us.
     pub forwarded: Forwarded,
     /// Where our certificate was read from.
@@ -168,6 +171,7 @@ impl Default for Config {
             jwt_keys: None,
             quotas: Quotas::default(),
             cors_origins: Vec::new(),
+            discovery: Some(DISCOVERY_PATH.to_owned()),
             forwarded: Forwarded::default(),
             tls_cert_file: None,
             tls_key_file: None,

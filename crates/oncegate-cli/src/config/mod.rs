@@ -36,6 +36,7 @@ pub(crate) use error::Origin;
 pub use error::{ConfigError, Finding};
 pub use in_force::Config;
 pub use profile::Profile;
+pub(crate) use read::show_header;
 pub(crate) use refusal::did_you_mean;
 pub use secret::Secret;
 pub(crate) use units::parse_duration;

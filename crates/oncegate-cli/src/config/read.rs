@@ -13,10 +13,12 @@ use std::time::Duration;
 use http::{HeaderName, Method, StatusCode};
 use oncegate::fingerprint::JsonPointer;
 use oncegate::policy::Reconcile;
+use oncegate::problem::PROBLEM_BASE;
 use oncegate::scope::ScopeSource;
 use oncegate::units::show_duration;
 use oncegate_stores::{StoreUrl, StoreUrlError};
 use oncegate_tower::Quota;
+use oncegate_tower::path::normal_path;
 
 use super::refusal::{Refusal, did_you_mean};
 use super::units::{parse_duration, parse_quota, parse_size, show_size};
@@ -212,18 +214,36 @@ pub(super) fn key_headers(value: &Value) -> Read<Vec<HeaderName>> {
 }
 
 /// `Idempotency-Key` for `idempotency-key`: how people write it.
+pub(crate) fn show_header(name: &HeaderName) -> String {
+    let capital = |part: &str| {
+        let (first, rest) = part.split_at(part.len().min(1));
+        first.to_ascii_uppercase() + rest
+    };
+    let parts: Vec<String> = name.as_str().split('-').map(capital).collect();
+    parts.join("-")
+}
+
 pub(super) fn header_words(names: &[HeaderName]) -> Value {
-    Value::strings(names.iter().map(|name| {
-        let capital = |part: &str| {
-            let (first, rest) = part.split_at(part.len().min(1));
-            first.to_ascii_uppercase() + rest
-        };
-        name.as_str()
-            .split('-')
-            .map(capital)
-            .collect::<Vec<_>>()
-            .join("-")
-    }))
+    Value::strings(names.iter().map(show_header))
+}
+
+/// A path under which we answer ourselves, or `off`.
+pub(super) fn path_or_off(value: &Value) -> Read<Option<String>> {
+    let hint = "write a path as it is requested, such as `/.well-known/idempotency`";
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%{}".contains(&byte);
+    match word(value)? {
+        "off" => Ok(None),
+        path if path.starts_with(PROBLEM_BASE) => {
+            Err(Refusal::new("the pages of the problems are there").hint(hint))
+        }
+        path if path.starts_with('/')
+            && path.bytes().all(is_plain)
+            && !normal_path(path).changed =>
+        {
+            Ok(Some(path.to_owned()))
+        }
+        path => Err(Refusal::new(&format!("`{path}` is no path in its normal form")).hint(hint)),
+    }
 }
 
 pub(super) fn scope_sources(value: &Value) -> Read<Vec<ScopeSource>> {

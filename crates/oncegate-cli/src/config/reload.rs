@@ -38,8 +38,9 @@ impl Config {
 }
 
 /// Beside all that makes policies: `[defaults]` and the routes.
-pub(super) const FOLLOWED: [&str; 11] = [
+pub(super) const FOLLOWED: [&str; 12] = [
     "profile",
+    "discovery",
     "tls_cert_file",
     "tls_key_file",
     "upstream_ca_file",

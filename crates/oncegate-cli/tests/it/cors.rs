@@ -30,6 +30,23 @@ async fn cors_headers_are_replayed_to_the_origin_that_they_were_made_for_and_to_
     assert_eq!(stage.origin.executions("own"), 1);
 }
 
+/// A script that may read the answer may read what became of its request; the upstream need not know of us.
+#[tokio::test]
+async fn what_became_of_a_request_is_exposed_where_the_upstream_allows_the_origin() {
+    let stage = Stage::new().await;
+    let proxy = stage.proxy().start().await;
+    stage.origin.plan("own", [allowing(SHOP)]);
+    let own = from(&pay("own"), SHOP);
+    let ours = "Idempotency-Status, Idempotent-Replayed";
+    for answer in [proxy.send(&own).await, proxy.send(&own).await] {
+        assert_eq!(exposed(&answer), ["X-Mine", ours], "{answer:?}");
+    }
+    for request in [from(&pay("own"), OTHER), from(&pay("closed"), SHOP)] {
+        let answer = proxy.send(&request).await;
+        assert!(exposed(&answer).is_empty(), "{answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn cors_headers_for_everybody_are_replayed_to_everybody() {
     let stage = Stage::new().await;
@@ -87,11 +104,7 @@ async fn scripts_can_read_whether_a_vendors_refusal_is_worth_a_retry() {
         assert_eq!(first.code(), 201, "{profile}: {first:?}");
         let refusal = proxy.send(&from(&request.body("{}"), SHOP)).await;
         assert!(refusal.header(advice).is_some(), "{profile}: {refusal:?}");
-        let headers = refusal.0.headers.iter();
-        let exposed: Vec<&str> = headers
-            .filter(|(name, _)| name == "access-control-expose-headers")
-            .map(|(_, value)| value.as_str())
-            .collect();
+        let exposed = exposed(&refusal);
         assert!(
             exposed.join(", ").contains(advice),
             "{profile}: {exposed:?}"
@@ -129,6 +142,14 @@ async fn a_preflight_is_the_upstreams_to_answer() {
     ] {
         assert_eq!(seen.request.header(name), Some(value));
     }
+}
+
+fn exposed(answer: &Answer) -> Vec<&str> {
+    let headers = answer.0.headers.iter();
+    headers
+        .filter(|(name, _)| name == "access-control-expose-headers")
+        .map(|(_, value)| value.as_str())
+        .collect()
 }
 
 fn from(request: &Request, origin: &str) -> Request {

@@ -23,6 +23,7 @@ mod crash;
 mod crowd;
 #[cfg(test)]
 mod demo;
+mod discovery;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]

@@ -90,8 +90,12 @@ impl Refusal {
     }
 }
 
-/// What became of the request.
+/// What became of the request; of an execution, for how many seconds its answer is kept.
 pub(super) fn tell(answer: &mut Response, status: &'static str) {
+    let status = match status {
+        "executed" => "executed;ttl=86400",
+        other => other,
+    };
     answer
         .headers_mut()
         .insert("idempotency-status", HeaderValue::from_static(status));
@@ -117,13 +121,20 @@ pub(super) fn finish(answer: &mut Response, asked: &HeaderMap, defect: Defect) {
 /// The policy as it is published. Keys are required for orders, and optional elsewhere.
 pub(super) fn discovery(defect: Defect) -> Value {
     let lies = defect == Defect::DocumentsLie;
+    // What is not said is left to the dialect.
+    let headers: &[&str] = if defect == Defect::DocumentsAnotherHeader {
+        &["X-Request-Key"]
+    } else {
+        &[]
+    };
     let policy = |pattern: &str, key: &str| {
         json!({
             "match": pattern,
             "key": key,
             "key_length_max": if lies { 300 } else { 255 },
             "key_format": "any",
-            "retention": "24h",
+            "key_header": headers,
+            "retention": if lies { "48h" } else { "24h" },
             "in_flight": {"status": if lies { 425 } else { 409 }},
             "mismatch": {"status": if lies { 400 } else { 422 }},
             "on_server_error": if lies { "keep" } else { "release" },

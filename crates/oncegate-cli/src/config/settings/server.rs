@@ -10,7 +10,7 @@ use crate::config::setting::{Place, Setting};
 use crate::config::value::{Shape, Value};
 use crate::proxy::Forwarded;
 
-pub(super) static SERVER: [Setting; 8] = [
+pub(super) static SERVER: [Setting; 9] = [
     top(
         "listen",
         Shape::List,
@@ -91,7 +91,15 @@ pub(super) static SERVER: [Setting; 8] = [
         |c| Some(Value::strings(&c.cors_origins)),
     )
     .takes("a list of origins", "[\"https://shop.example\"]")
-    .does("whose scripts may read refusals"),
+    .does("whose scripts may read refusals and the published contract"),
+    top(
+        "discovery",
+        Shape::Word,
+        |c, v| set(&mut c.discovery, read::path_or_off(v)),
+        |c| text(c.discovery.as_deref().unwrap_or("off")),
+    )
+    .takes("a path, or `off`", "\"/.well-known/idempotency\"")
+    .does("where the contract is published: see [discovery.md](discovery.md)"),
     top(
         "forwarded",
         Shape::Word,

@@ -36,18 +36,11 @@ fn must_be_green(checked: &Ended, untried: &[&str]) {
     assert_eq!(ids, [UNTOLD, untried].concat(), "{}", checked.stdout);
 }
 
-/// The example has an optional key and no document; the proxy holds answers,
-/// and so gives them a length.
+/// The example has an optional key; the proxy holds answers, and so gives them a length.
 const UNTOLD: &[&str] = &[
     "missing-key-answer",
     "replay-chunked",
     "replay-no-hop-by-hop",
-    "documented-optional",
-    "documented-length",
-    "documented-mismatch",
-    "documented-in-flight",
-    "documented-server-error",
-    "discovery-document",
 ];
 /// What needs a restart. A memory store would not survive it.
 const RESTARTS: &[&str] = &["restart-keeps-keys", "crash-runs-once", "crash-is-told"];
