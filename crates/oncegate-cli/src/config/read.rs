@@ -16,7 +16,7 @@ use oncegate::policy::Reconcile;
 use oncegate::problem::PROBLEM_BASE;
 use oncegate::scope::ScopeSource;
 use oncegate::units::show_duration;
-use oncegate_stores::{StoreUrl, StoreUrlError};
+use oncegate_stores::StoreUrl;
 use oncegate_tower::Quota;
 use oncegate_tower::path::normal_path;
 

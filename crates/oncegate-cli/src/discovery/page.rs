@@ -115,7 +115,7 @@ impl Keyed {
             KeyFormat::Any if self.key_length_max < 36 => bare.to_owned(),
             KeyFormat::Any | KeyFormat::Uuid | KeyFormat::Uuid4 => "$(uuidgen)".to_owned(),
             // There is no command for these everywhere.
-            _ => format!("{bare}  # make one of your own"),
+            KeyFormat::Uuid7 | KeyFormat::Ulid | _ => format!("{bare}  # make one of your own"),
         }
     }
 

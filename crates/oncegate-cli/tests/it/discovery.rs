@@ -39,8 +39,9 @@ fn must_fit_the_schema(document: &Value) {
         env!("CARGO_MANIFEST_DIR"),
         "/../../docs/discovery.schema.json"
     );
-    let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
+    let schema = std::fs::read_to_string(path).expect("the schema is among the papers");
+    let schema: Value = serde_json::from_str(&schema).expect("a schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("it is a JSON Schema");
     let errors: Vec<String> = validator
         .iter_errors(document)
         .map(|error| format!("{}: {error}", error.instance_path()))
@@ -49,7 +50,7 @@ fn must_fit_the_schema(document: &Value) {
 }
 
 fn route<'d>(document: &'d Value, pattern: &str) -> &'d Value {
-    let mut routes = document["routes"].as_array().unwrap().iter();
+    let mut routes = document["routes"].as_array().expect("a list").iter();
     let route = routes.find(|route| route["match"] == pattern);
     route.unwrap_or_else(|| panic!("no {pattern} in {document:#}"))
 }

@@ -26,7 +26,7 @@ async fn meet(policy: &Policy, quotas: Quotas) -> Vec<Answer> {
     let bench = setup.bench(wayward()).await;
     let doing = |key, what| with_header(pay(key), "x-do", what);
     let mut ambiguous = pay("k");
-    *ambiguous.uri_mut() = "//payments".parse().unwrap();
+    *ambiguous.uri_mut() = "//payments".parse().expect("a path");
     let mut answers = Vec::new();
     for request in [
         pay("done"),
@@ -74,7 +74,7 @@ fn wayward() -> Handler {
             }
             Some("large") => {
                 answer = respond(201, "x".repeat(21));
-                let location = "/payments/7".parse().unwrap();
+                let location = "/payments/7".parse().expect("a value");
                 answer.headers_mut().insert("location", location);
                 None
             }
@@ -95,9 +95,9 @@ fn is_refusal(answer: &Answer) -> bool {
 }
 
 fn slug(answer: &Answer) -> &str {
-    let link = answer.header("link").unwrap();
-    let (uri, _) = link.split_once('>').unwrap();
-    uri.rsplit('/').next().unwrap()
+    let link = answer.header("link").expect("a refusal has one");
+    let (uri, _) = link.split_once('>').expect("a link");
+    uri.rsplit('/').next().expect("a segment")
 }
 
 fn names<B>(answer: &http::Response<B>) -> BTreeSet<String> {
@@ -105,9 +105,14 @@ fn names<B>(answer: &http::Response<B>) -> BTreeSet<String> {
 }
 
 fn members(document: &[u8]) -> BTreeSet<String> {
-    let document: serde_json::Value = serde_json::from_slice(document).unwrap();
+    let document: serde_json::Value = serde_json::from_slice(document).expect("it is JSON");
     let inner = document.get("error").unwrap_or(&document);
-    inner.as_object().unwrap().keys().cloned().collect()
+    inner
+        .as_object()
+        .expect("an object")
+        .keys()
+        .cloned()
+        .collect()
 }
 
 /// What is told of each example holds of the real one.
