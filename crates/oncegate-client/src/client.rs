@@ -97,14 +97,26 @@ impl Client {
         self.run(operation, Course::new(self.policy.clone())).await
     }
 
+    /// The same client, to a server of this dialect.
+    #[cfg(feature = "journal")]
+    pub(crate) fn speaking(&self, dialect: Dialect) -> Self {
+        let mut client = self.clone();
+        if dialect != self.dialect {
+            // What another server said of its retention is not believed of this one.
+            client.advertised = Arc::default();
+            client.dialect = dialect;
+        }
+        client
+    }
+
     /// Whose pattern the server follows.
-    #[cfg(feature = "middleware")]
+    #[cfg(any(feature = "journal", feature = "middleware"))]
     pub(crate) const fn dialect(&self) -> Dialect {
         self.dialect
     }
 
     /// How it tries.
-    #[cfg(feature = "middleware")]
+    #[cfg(any(feature = "journal", feature = "middleware"))]
     pub(crate) const fn policy(&self) -> &RetryPolicy {
         &self.policy
     }

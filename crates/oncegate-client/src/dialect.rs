@@ -28,6 +28,33 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Oncegate,
+        Self::Ietf,
+        Self::Stripe,
+        Self::Adyen,
+        Self::PayPal,
+    ];
+
+    /// Its name, as people write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Oncegate => "oncegate",
+            Self::Ietf => "ietf",
+            Self::Stripe => "stripe",
+            Self::Adyen => "adyen",
+            Self::PayPal => "paypal",
+        }
+    }
+
+    /// The dialect of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.name() == name)
+    }
+
     /// The header that carries the key.
     #[must_use]
     pub const fn key_header(self) -> HeaderName {

@@ -31,6 +31,8 @@ pub mod classify;
 mod client;
 pub mod course;
 mod dialect;
+#[cfg(feature = "journal")]
+pub mod journal;
 #[cfg(feature = "middleware")]
 pub mod middleware;
 mod operation;

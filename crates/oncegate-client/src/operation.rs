@@ -95,7 +95,7 @@ impl Operation {
     }
 
     /// An operation whose parts were made elsewhere.
-    #[cfg(feature = "middleware")]
+    #[cfg(any(feature = "journal", feature = "middleware"))]
     pub(crate) const fn of_parts(
         key: IdempotencyKey,
         method: Method,
@@ -109,6 +109,15 @@ impl Operation {
             url,
             headers,
             body,
+        }
+    }
+
+    /// The same request under the key that it has in the journal.
+    #[cfg(feature = "journal")]
+    pub(crate) fn under(&self, key: IdempotencyKey) -> Self {
+        Self {
+            key,
+            ..self.clone()
         }
     }
 
@@ -242,7 +251,7 @@ pub(crate) fn new_key(format: KeyFormat) -> IdempotencyKey {
 }
 
 /// A key as a caller writes it: the identity, without quotes.
-fn read_key(key: &str) -> Result<IdempotencyKey, KeyError> {
+pub(crate) fn read_key(key: &str) -> Result<IdempotencyKey, KeyError> {
     let quoted = quote(key);
     IdempotencyKey::parse(quoted.as_bytes(), &KeyRules::default())
 }

@@ -4,6 +4,9 @@ mod attempts;
 mod cancellation;
 mod files;
 mod http2;
+#[cfg(feature = "journal")]
+#[cfg(test)]
+mod journal;
 #[cfg(feature = "middleware")]
 mod middleware;
 mod origin;
