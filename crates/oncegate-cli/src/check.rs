@@ -8,7 +8,7 @@ use crate::command::Failed;
 mod arguments;
 mod config;
 mod described;
-mod fields;
+pub(crate) mod fields;
 mod list;
 mod output;
 mod plan;

@@ -9,7 +9,7 @@ use clap::Subcommand;
 
 use crate::config::ConfigError;
 use crate::running::StartError;
-use crate::{check, completions, config_check, demo, keys, man, openapi, serve, store};
+use crate::{check, completions, config_check, demo, keys, man, openapi, send, serve, store};
 
 /// Idempotency keys for any HTTP API: a request that is sent twice is executed once.
 #[derive(Debug, clap::Parser)]
@@ -29,6 +29,8 @@ pub enum Command {
     Demo(demo::Arguments),
     /// Is this API really idempotent, and where not?
     Check(Box<check::Arguments>),
+    /// Send a request that happens once: from shells and cron, over crashes
+    Send(Box<send::Arguments>),
     /// Look at keys, and settle unknown ones
     Keys(keys::Arguments),
     /// Look after the store itself
@@ -54,6 +56,7 @@ impl Command {
             Self::Serve(arguments) => serve::run(arguments).await,
             Self::Demo(arguments) => demo::run(arguments).await,
             Self::Check(arguments) => check::run(*arguments).await,
+            Self::Send(arguments) => send::run(*arguments).await,
             Self::Keys(arguments) => keys::run(arguments).await,
             Self::Store(arguments) => store::run(arguments).await,
             Self::Openapi(arguments) => openapi::run(arguments),
@@ -86,6 +89,18 @@ impl Failed {
     pub const USAGE: u8 = 64;
     /// Something that is needed cannot be had (`EX_UNAVAILABLE`).
     pub const UNAVAILABLE: u8 = 69;
+
+    /// Nobody knows yet; the same may be asked again (`EX_TEMPFAIL`).
+    pub const UNKNOWN: u8 = 75;
+
+    /// It may have happened, and may not.
+    #[must_use]
+    pub fn unknown(sentence: impl Into<String>) -> Self {
+        Self {
+            code: Self::UNKNOWN,
+            what: What::Sentence(sentence.into(), None),
+        }
+    }
 
     /// The command line or the configuration is wrong.
     #[must_use]

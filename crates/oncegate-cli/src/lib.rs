@@ -29,6 +29,7 @@ pub mod proxy;
 mod reload;
 pub mod routes;
 pub mod running;
+mod send;
 mod serve;
 mod store;
 pub mod tokens;

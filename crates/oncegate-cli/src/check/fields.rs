@@ -51,7 +51,7 @@ pub(super) fn probe(line: &str) -> Result<String, String> {
 }
 
 /// A body as curl takes it: the text itself, `@FILE`, or standard input for `@-` and `-`. Bytes stay as they are.
-pub(super) fn body(written: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn body(written: &str) -> Result<Vec<u8>, String> {
     match written.strip_prefix('@') {
         None if written != "-" => Ok(written.as_bytes().to_vec()),
         None | Some("-") => {
@@ -84,7 +84,7 @@ pub(super) fn with_content_type(mut form: Form) -> Form {
 }
 
 /// A placeholder in place of a number is no JSON yet, but it is meant as such.
-fn content_type(body: &[u8]) -> &'static str {
+pub(crate) fn content_type(body: &[u8]) -> &'static str {
     let text = String::from_utf8_lossy(body).replace("{{n}}", "1");
     if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() {
         "application/json"
