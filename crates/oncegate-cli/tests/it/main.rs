@@ -66,6 +66,7 @@ mod reload;
 mod secrets;
 #[cfg(test)]
 mod shared;
+mod send;
 #[cfg(test)]
 mod smuggling;
 #[cfg(test)]
