@@ -14,6 +14,8 @@ mod check;
 #[cfg(test)]
 mod check_reports;
 #[cfg(test)]
+mod client;
+#[cfg(test)]
 mod concurrency;
 #[cfg(test)]
 mod cors;

@@ -30,7 +30,7 @@ pub(crate) use origin::{Act, Execution, Gate, Origin};
 pub(crate) use program::{BINARY, Ended, oncegate, program, run};
 pub(crate) use proxy::{Proxy, Setup};
 pub(crate) use python::Python;
-pub(crate) use relay::{Cut, Relay};
+pub(crate) use relay::{Cut, Relay, is_whole};
 pub(crate) use stripe_sdk::{Called, Library};
 pub(crate) use wire::Wire;
 

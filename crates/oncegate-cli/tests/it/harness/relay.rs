@@ -95,15 +95,15 @@ async fn relay(mut client: TcpStream, proxy: SocketAddr, cut: Option<Cut>) -> io
     }
 }
 
-/// Whether an answer with a `Content-Length` came to its end.
-fn is_whole(answer: &[u8]) -> bool {
-    let Some(head) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+/// Whether a message with a `Content-Length` came to its end.
+pub(crate) fn is_whole(message: &[u8]) -> bool {
+    let Some(head) = message.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
         return false;
     };
-    let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
+    let text = String::from_utf8_lossy(&message[..head]).to_ascii_lowercase();
     let length = text
         .lines()
         .find_map(|line| line.strip_prefix("content-length:"))
         .and_then(|value| value.trim().parse::<usize>().ok());
-    length.is_some_and(|length| answer.len() >= head + 4 + length)
+    length.is_some_and(|length| message.len() >= head + 4 + length)
 }
