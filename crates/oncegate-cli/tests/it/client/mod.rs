@@ -5,4 +5,6 @@ mod cuts;
 mod http2;
 mod ordeal;
 mod payer;
+#[cfg(target_os = "linux")]
+mod send;
 mod verdict;

@@ -15,6 +15,7 @@ mod spool;
 mod stopped;
 
 use crate::harness::{Answer, Proxy, Stage, pay, poll_until};
+pub(crate) use shim::{Faults, Operation, What, Where};
 
 /// Nothing ran, and the caller is told to come back with the same key.
 #[track_caller]

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use tokio::process::Command;
+
 use crate::harness::{Setup, poll_until};
 
 /// What the test holds of one proxy's disk and clock.
@@ -69,6 +71,13 @@ impl Faults {
         setup
             .env("LD_PRELOAD", library())
             .env("FAULT_CONTROL", &self.path)
+    }
+
+    /// The same for any program, which keeps its data in a file of the store's name.
+    pub(crate) fn under_command(&self, command: &mut Command) {
+        command
+            .env("LD_PRELOAD", library())
+            .env("FAULT_CONTROL", &self.path);
     }
 
     /// From now on, each time.
