@@ -33,7 +33,7 @@ pub(super) fn act(key: &str) -> Act {
     match kind(number) {
         Kind::Declined => Act::status("402 Payment Required"),
         Kind::Busy => Act::status("429 Too Many Requests"),
-        Kind::Paid if number % 3 == 0 => Act::Create,
+        Kind::Paid if number.is_multiple_of(3) => Act::Create,
         Kind::Paid => {
             Act::CreateAfter(std::time::Duration::from_millis(u64::from(number * 7 % 23)))
         }
