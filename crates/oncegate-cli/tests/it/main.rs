@@ -67,8 +67,9 @@ mod reload;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
-mod shared;
 mod send;
+#[cfg(test)]
+mod shared;
 #[cfg(test)]
 mod smuggling;
 #[cfg(test)]
