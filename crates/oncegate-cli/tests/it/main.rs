@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod by_hand;
+#[cfg(test)]
 mod callers;
 #[cfg(test)]
 mod chain;

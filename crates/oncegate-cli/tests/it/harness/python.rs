@@ -125,9 +125,10 @@ async fn install(command: Command) {
 }
 
 /// All that is not the standard library, as of the day on which it was seen to work.
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 6] = [
     "localstripe==1.15.10",
     "aiohttp==3.14.5",
+    "httpx==0.28.1",
     "requests==2.34.2",
     "stripe==16.1.0",
     "urllib3==2.8.0",
