@@ -78,6 +78,9 @@ Something that is needed cannot be had.
 .TP
 \fB70\fR
 A bug in Oncegate.
+.TP
+\fB75\fR
+It may have happened, and may not; the same command can be run again.
 .SH SEE ALSO
 \fBoncegate\fR(1), \fBoncegate-serve\fR(1), \fBoncegate-keys\fR(1), \fBoncegate-config\fR(1), \fBoncegate-demo\fR(1)
 ";

@@ -36,6 +36,8 @@ struct Shared {
     commits: Arc<AtomicU64>,
     file: FileAt,
     request_bytes_max: u64,
+    #[cfg(test)]
+    lose_commit: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Journal {
@@ -67,6 +69,8 @@ impl Journal {
             clock,
             Arc::clone(&commits),
         );
+        #[cfg(test)]
+        let lose_commit = Arc::clone(&writer.lose_commit);
         let (jobs, waiting) = mpsc::channel(WAITING_MAX);
         let (end, ended) = std::sync::mpsc::channel::<()>();
         thread::Builder::new()
@@ -82,6 +86,8 @@ impl Journal {
             commits,
             file,
             request_bytes_max,
+            #[cfg(test)]
+            lose_commit,
         })))
     }
 
@@ -98,6 +104,12 @@ impl Journal {
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.0.commits.load(Ordering::Relaxed)
+    }
+
+    /// Makes the next commit look as if its fsync had failed.
+    #[cfg(test)]
+    pub(super) fn lose_next_commit(&self) {
+        self.0.lose_commit.store(true, Ordering::SeqCst);
     }
 
     pub(super) async fn begin(&self, wanted: Wanted) -> Result<Begun, NotSent> {

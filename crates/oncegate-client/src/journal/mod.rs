@@ -46,6 +46,8 @@ mod name;
 mod options;
 mod row;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use client::{Concluded, JournaledClient, RESUMED_AT_ONCE, Resumed};

@@ -43,6 +43,9 @@ pub(super) struct Writer {
     /// Rows that were reported as not written, and may be there all the same.
     disowned: Vec<Id>,
     pruned_at: Timestamp,
+    /// Makes the next commit look as if its fsync had failed.
+    #[cfg(test)]
+    pub(super) lose_commit: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Writer {
@@ -61,6 +64,8 @@ impl Writer {
             connection: Some(connection),
             disowned: Vec::new(),
             pruned_at: Timestamp::default(),
+            #[cfg(test)]
+            lose_commit: Arc::default(),
         }
     }
 
@@ -88,14 +93,8 @@ impl Writer {
             Ok(connection) => connection,
             Err(error) => return refuse(batch, &error),
         };
-        let before = connection.total_changes();
         match self.transact(&connection, batch) {
-            Ok(()) => {
-                let changed = connection.total_changes() > before;
-                self.commits
-                    .fetch_add(u64::from(changed), Ordering::Relaxed);
-                self.connection = Some(connection);
-            }
+            Ok(()) => self.connection = Some(connection),
             // Nothing was written, and what was begun is undone.
             Err(JournalError::Full { .. } | JournalError::Busy { .. })
                 if connection.is_autocommit() =>
@@ -148,6 +147,7 @@ impl Writer {
         waiting: &mut impl Iterator<Item = Box<dyn Job>>,
         done: &mut Vec<Box<dyn Job>>,
     ) -> Result<(), JournalError> {
+        let before = connection.total_changes();
         self.execute(connection, "BEGIN IMMEDIATE")?;
         for id in &self.disowned {
             ledger::remove(connection, *id).map_err(|error| self.file.failed(error))?;
@@ -158,7 +158,12 @@ impl Writer {
         }
         self.prune_if_due(connection, now)?;
         self.execute(connection, "COMMIT")?;
+        #[cfg(test)]
+        self.fail_if_lost()?;
         self.disowned.clear();
+        let changed = connection.total_changes() > before;
+        self.commits
+            .fetch_add(u64::from(changed), Ordering::Relaxed);
         Ok(())
     }
 
@@ -203,6 +208,18 @@ impl Writer {
             return Err(self.file.failed(error));
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    fn fail_if_lost(&self) -> Result<(), JournalError> {
+        use rusqlite::ffi;
+        if !self.lose_commit.swap(false, Ordering::SeqCst) {
+            return Ok(());
+        }
+        let failed = ffi::Error::new(ffi::SQLITE_IOERR_FSYNC);
+        Err(self
+            .file
+            .failed(rusqlite::Error::SqliteFailure(failed, None)))
     }
 
     fn execute(&self, connection: &Connection, statement: &str) -> Result<(), JournalError> {
