@@ -27,6 +27,7 @@ pub fn describe(stage: &Stage, reps: usize, measured: Duration) -> String {
         ("nginx", said("nginx", &["-v"])),
         ("node", said("node", &["--version"])),
         ("redis", said("redis-server", &["--version"])),
+        ("postgres", said("psql", &["--version"])),
         ("command", format!("`{}`", command())),
         (
             "medians of",
@@ -35,7 +36,7 @@ pub fn describe(stage: &Stage, reps: usize, measured: Duration) -> String {
         (
             "cores",
             format!(
-                "process under test on {}, load, origin and Redis on {}",
+                "process under test on {}, load, origin, Redis and PostgreSQL on {}",
                 stage.core_under_test.0, stage.core_of_load.0
             ),
         ),
