@@ -29,7 +29,7 @@ pub(super) struct Ledger {
     pub(super) holders: Holders,
     pub(super) holder: Holder,
     pub(super) active: Arc<Active>,
-    /// Rows that this transaction made.
+    /// Rows that this transaction made, or opened anew because they did not happen.
     pub(super) created: Vec<Id>,
 }
 
@@ -125,6 +125,7 @@ impl Ledger {
                 if verdict == Verdict::SendAgain {
                     anew.key = row.key;
                 }
+                self.created.push(anew.id);
                 let operation = wanted.operation.under(anew.key.clone());
                 self.put_request(connection, anew.id, &operation)?;
                 self.send(connection, anew, operation, None)

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::{Journal, JournalError, JournaledClient, NotSent, Stands};
+use super::{Journal, JournalError, JournaledClient, NotSent, OperationName, Stands};
 use crate::transport::{Attempt, BoxFuture};
 use crate::{Answer, Client, Failure, Operation, Outcome, Transport};
 
@@ -15,6 +15,8 @@ use crate::{Answer, Client, Failure, Operation, Outcome, Transport};
 struct Counting {
     sent: AtomicUsize,
     breaks: Option<Journal>,
+    /// Answers that it does not happen.
+    refuses: bool,
 }
 
 impl Transport for Counting {
@@ -23,7 +25,12 @@ impl Transport for Counting {
         if let Some(journal) = &self.breaks {
             journal.lose_next_commit();
         }
-        let answer = Answer::new(StatusCode::CREATED, HeaderMap::new(), Bytes::new());
+        let status = if self.refuses {
+            StatusCode::PAYMENT_REQUIRED
+        } else {
+            StatusCode::CREATED
+        };
+        let answer = Answer::new(status, HeaderMap::new(), Bytes::new());
         Box::pin(async { Ok(answer) })
     }
 }
@@ -58,6 +65,34 @@ async fn an_operation_whose_commit_was_lost_is_not_sent_then_or_later() {
     drop((client, journal));
     let journal = Journal::open(&path).expect("a journal");
     assert!(journal.list().await.expect("a list").is_empty());
+    assert_eq!(transport.sent.load(Ordering::SeqCst), 0);
+}
+
+/// The same of a name that is tried again, because the first try did not happen.
+#[tokio::test]
+async fn a_second_try_whose_commit_was_lost_is_not_sent_then_or_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("journal");
+    let journal = Journal::open(&path).expect("a journal");
+    let name = OperationName::new("invoice-42").expect("a name");
+    let refusing = Arc::new(Counting {
+        refuses: true,
+        ..Counting::default()
+    });
+    let first = client(&journal, &refusing);
+    let first = first.execute_named(&name, &payment()).await;
+    let first = first.expect("it was sent");
+    assert!(matches!(first.outcome, Outcome::No(_)), "{first:?}");
+    let transport = Arc::<Counting>::default();
+    let second = client(&journal, &transport);
+    journal.lose_next_commit();
+    let refused = second.execute_named(&name, &payment()).await;
+    assert!(
+        matches!(refused, Err(NotSent::Journal(JournalError::Failed { .. }))),
+        "{refused:?}"
+    );
+    let resumed = second.resume().await.expect("it can be read");
+    assert!(resumed.is_empty(), "{resumed:?}");
     assert_eq!(transport.sent.load(Ordering::SeqCst), 0);
 }
 
