@@ -1,5 +1,7 @@
 //! What is in the journal, for people: no headers, no bodies.
 
+use std::fmt;
+
 use http::{Method, StatusCode};
 use oncegate::clock::Timestamp;
 use oncegate::key::IdempotencyKey;
@@ -26,7 +28,7 @@ pub enum Listed {
 }
 
 /// What is known of an operation.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Entry {
     /// Its name, if it has one.
@@ -47,6 +49,21 @@ pub struct Entry {
     pub first_sent_at: Timestamp,
     /// When it was decided, if it is.
     pub decided_at: Option<Timestamp>,
+}
+
+impl fmt::Debug for Entry {
+    /// Shows of the URL the host alone: the rest of it may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("name", &self.name)
+            .field("key", &self.key)
+            .field("method", &self.method)
+            .field("host", &self.url.host_str())
+            .field("stands", &self.stands)
+            .field("attempts", &self.attempts)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How an operation stands.

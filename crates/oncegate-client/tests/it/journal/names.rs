@@ -227,3 +227,22 @@ async fn credentials_can_be_left_out_and_are_then_the_callers_to_bring() {
     yes(client.execute_named(&name("a"), &operation).await.unwrap());
     assert_eq!(script.sent()[4].headers["authorization"], "Bearer sesame");
 }
+
+/// A caller logs what was resumed, and what it ended with: neither may show what only the two ends know.
+#[tokio::test(start_paused = true)]
+async fn debug_output_of_what_is_resumed_or_answered_holds_no_secret() {
+    let place = Place::new();
+    let granted = answer(201, &[("set-cookie", "hush")], "hush");
+    let (client, _script) = place.client([doubt(), doubt(), doubt(), granted]);
+    let operation = oncegate_client::Operation::post("http://user:hush@127.0.0.1/pay?q=hush")
+        .unwrap()
+        .key("hush")
+        .unwrap()
+        .build();
+    client.execute(&operation).await.unwrap();
+    let listed = format!("{:?}", client.journal().list().await.unwrap());
+    assert!(!listed.contains("hush"), "{listed}");
+    let resumed = format!("{:?}", client.resume().await.unwrap());
+    assert!(!resumed.contains("hush"), "{resumed}");
+    assert!(resumed.contains("201"), "{resumed}");
+}
