@@ -201,6 +201,8 @@ fn outcome(status: StatusCode, marks: &Marks) -> Reading {
 /// The server refused this request, and the document that says why did not come through.
 fn by_refusal(status: StatusCode, marks: &Marks) -> Reading {
     match status.as_u16() {
+        // It contradicts itself: a success is no refusal.
+        200..=399 => Reading::Never,
         401 => Reading::Unauthorised,
         409 => marks.again(Executed::Maybe),
         410 => Reading::Never,

@@ -210,6 +210,8 @@ fn every_idempotency_status_is_read() {
             // It was let go, so it is not the key's outcome.
             (400, RELEASED, "", NO),
             // The document that says why is missing: a gateway put its own page there.
+            (201, REFUSED, "", Reading::Never),
+            (302, REFUSED, "", Reading::Never),
             (400, REFUSED, "", NO),
             (401, REFUSED, "", Reading::Unauthorised),
             (409, REFUSED, "<html>", IN_DOUBT),
