@@ -97,10 +97,11 @@ impl Client {
         self.run(operation, Course::new(self.policy.clone())).await
     }
 
-    /// The same client, to a server of this dialect.
+    /// The same client, to a server of this dialect, which knows keys for so long unless our policy says otherwise.
     #[cfg(feature = "journal")]
-    pub(crate) fn speaking(&self, dialect: Dialect) -> Self {
+    pub(crate) fn speaking(&self, dialect: Dialect, retention: Duration) -> Self {
         let mut client = self.clone();
+        client.policy.retention.get_or_insert(retention);
         if dialect != self.dialect {
             // What another server said of its retention is not believed of this one.
             client.advertised = Arc::default();

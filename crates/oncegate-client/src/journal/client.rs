@@ -114,6 +114,7 @@ impl JournaledClient {
             name,
             operation: operation.clone(),
             dialect: self.client.dialect(),
+            retention: self.client.retention(),
         });
         // Dropped here it may be in the journal, unsent and open.
         Ok(self.finish(begun.await?).await)
@@ -155,7 +156,7 @@ impl JournaledClient {
             Some(age) => Course::resumed(policy, age),
             None => Course::new(policy),
         };
-        let client = self.client.speaking(sending.dialect);
+        let client = self.client.speaking(sending.dialect, sending.retention);
         // Dropped here it stays open, and may have been sent.
         let outcome = client.run(&sending.operation, course).await;
         // Dropped here it is written all the same, once it is queued.

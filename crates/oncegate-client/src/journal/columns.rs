@@ -1,5 +1,7 @@
 //! A row as SQLite has it: plain values, and the seal over them.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use oncegate::clock::Timestamp;
 use reqwest::Url;
@@ -12,10 +14,10 @@ use crate::operation::read_key;
 
 /// The columns of `operation`, in the order in which they are read and written.
 pub(super) const NAMES: &str = "id, identity, name, key, dialect, method, url, request, state, holder, attempts, \
-     first_sent_at, decided_at, status, seal";
+     first_sent_at, retention, decided_at, status, seal";
 
 /// How many there are.
-pub(super) const COUNT: usize = 15;
+pub(super) const COUNT: usize = 16;
 
 /// Plain values.
 #[derive(Debug)]
@@ -32,6 +34,7 @@ pub(super) struct Columns {
     holder: Option<String>,
     attempts: i64,
     first_sent_at: i64,
+    retention: i64,
     decided_at: i64,
     status: Option<i64>,
     seal: [u8; 32],
@@ -74,6 +77,7 @@ impl Columns {
             holder: row.holder.clone(),
             attempts: i64::from(row.attempts),
             first_sent_at: row.first_sent_at.as_micros().cast_signed(),
+            retention: i64::try_from(row.retention.as_micros()).unwrap_or(i64::MAX),
             decided_at: row.decided_at.as_micros().cast_signed(),
             status: row.status.map(|status| i64::from(status.as_u16())),
             seal: [0; 32],
@@ -97,6 +101,7 @@ impl Columns {
             &self.holder,
             &self.attempts,
             &self.first_sent_at,
+            &self.retention,
             &self.decided_at,
             &self.status,
             &self.seal,
@@ -118,9 +123,10 @@ impl Columns {
             holder: row.get(9)?,
             attempts: row.get(10)?,
             first_sent_at: row.get(11)?,
-            decided_at: row.get(12)?,
-            status: row.get(13)?,
-            seal: row.get(14)?,
+            retention: row.get(12)?,
+            decided_at: row.get(13)?,
+            status: row.get(14)?,
+            seal: row.get(15)?,
         };
         if columns.seal != columns.sum() {
             return Err(RowError::Damaged("the row does not fit its seal"));
@@ -148,6 +154,7 @@ impl Columns {
             self.state,
             self.attempts,
             self.first_sent_at,
+            self.retention,
             self.decided_at,
             self.status.unwrap_or(-1),
         ] {
@@ -175,6 +182,7 @@ impl Columns {
             holder: self.holder,
             attempts: u32::try_from(self.attempts).ok()?,
             first_sent_at: Timestamp::from_micros(self.first_sent_at.cast_unsigned()),
+            retention: Duration::from_micros(u64::try_from(self.retention).ok()?),
             decided_at: Timestamp::from_micros(self.decided_at.cast_unsigned()),
             status: match status {
                 None => None,

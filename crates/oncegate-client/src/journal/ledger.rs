@@ -50,6 +50,8 @@ pub(super) struct Wanted {
     pub(super) name: Option<OperationName>,
     pub(super) operation: Operation,
     pub(super) dialect: Dialect,
+    /// How long the server is believed to know the key.
+    pub(super) retention: Duration,
 }
 
 /// What is to be done now.
@@ -67,6 +69,8 @@ pub(super) struct Sending {
     pub(super) hold: Hold,
     pub(super) operation: Operation,
     pub(super) dialect: Dialect,
+    /// How long the server knows the key, unless it is said anew.
+    pub(super) retention: Duration,
     /// How long ago it may have been sent first; None: nothing of it was sent.
     pub(super) age: Option<Duration>,
 }
@@ -250,6 +254,7 @@ impl Ledger {
             hold: Active::hold(&self.active, row.id),
             operation,
             dialect: row.dialect,
+            retention: row.retention,
             age,
         }))))
     }
@@ -303,6 +308,7 @@ impl Ledger {
             holder: None,
             attempts: 0,
             first_sent_at: now,
+            retention: wanted.retention,
             decided_at: now,
             status: None,
         }

@@ -1,6 +1,8 @@
 //! The narrow part of a row: what an operation is, and how it stands. Every row carries a seal, because SQLite keeps
 //! no sums: a bit that flips in a key would make a second payment of a retry.
 
+use std::time::Duration;
+
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use oncegate::clock::Timestamp;
@@ -64,6 +66,8 @@ pub(super) struct Row {
     pub(super) holder: Option<String>,
     pub(super) attempts: u32,
     pub(super) first_sent_at: Timestamp,
+    /// How long the server was then believed to know the key.
+    pub(super) retention: Duration,
     /// The same as `first_sent_at` while it is open.
     pub(super) decided_at: Timestamp,
     /// The status of the last answer.

@@ -235,6 +235,7 @@ CREATE TABLE operation (
     holder        TEXT,
     attempts      INTEGER NOT NULL,
     first_sent_at INTEGER NOT NULL,
+    retention     INTEGER NOT NULL,
     decided_at    INTEGER NOT NULL,
     status        INTEGER,
     seal          BLOB    NOT NULL CHECK (length(seal) = 32)

@@ -246,3 +246,36 @@ async fn debug_output_of_what_is_resumed_or_answered_holds_no_secret() {
     assert!(!resumed.contains("hush"), "{resumed}");
     assert!(resumed.contains("201"), "{resumed}");
 }
+
+/// What the first process knew of the server, the second may not know: it was told on the command line, or by an answer.
+#[tokio::test(start_paused = true)]
+async fn the_retention_that_was_known_when_it_was_sent_holds_for_whoever_resumes() {
+    let place = Place::new();
+    let script = Script::of([doubt(), doubt(), doubt()]);
+    let knowing = |retention| {
+        let mut policy = oncegate_client::RetryPolicy::default();
+        policy.retention = retention;
+        oncegate_client::Client::builder()
+            .policy(policy)
+            .transport(std::sync::Arc::new(script.clone()))
+            .build()
+            .unwrap()
+            .journaled(place.open())
+    };
+    let first = knowing(Some(HOUR));
+    first
+        .execute_named(&name("invoice-42"), &payment(1200))
+        .await
+        .unwrap();
+    drop(first);
+    place.clock.advance(HOUR * 2);
+    let resumed = knowing(None).resume().await.unwrap();
+    let outcome = &resumed[0].concluded.as_ref().unwrap().outcome;
+    assert!(matches!(outcome, Outcome::Unknown(_)), "{outcome:?}");
+    assert_eq!(script.sent().len(), 3);
+    // Whoever says it anew knows better.
+    script.follow([answer(201, &[], "paid")]);
+    let resumed = knowing(Some(HOUR * 7)).resume().await.unwrap();
+    let outcome = &resumed[0].concluded.as_ref().unwrap().outcome;
+    assert!(matches!(outcome, Outcome::Yes(_)), "{outcome:?}");
+}
