@@ -121,6 +121,15 @@ impl Operation {
         }
     }
 
+    /// The same request with the headers that it has in the journal.
+    #[cfg(feature = "journal")]
+    pub(crate) fn with_headers(&self, headers: HeaderMap) -> Self {
+        Self {
+            headers,
+            ..self.clone()
+        }
+    }
+
     /// The key that all attempts carry.
     #[must_use]
     pub const fn key(&self) -> &IdempotencyKey {

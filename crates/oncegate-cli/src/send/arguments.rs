@@ -55,6 +55,9 @@ pub struct Arguments {
     /// How long the server remembers keys, where it differs from what its dialect documents
     #[arg(long, value_name = "DURATION", value_parser = parse)]
     pub(super) retention: Option<Duration>,
+    /// Send with the headers of this command even if it may have been sent with others: where keys belong to the account
+    #[arg(long)]
+    pub(super) refresh_in_doubt: bool,
     /// Certificates of the authorities to trust, in PEM, in place of the machine's
     #[arg(long, value_name = "FILE")]
     pub(super) cacert: Option<PathBuf>,
@@ -96,6 +99,7 @@ impl Arguments {
         policy.connect_timeout = policy.connect_timeout.min(self.timeout);
         policy.total_timeout = self.total_timeout;
         policy.retention = self.retention;
+        policy.refresh_in_doubt = self.refresh_in_doubt;
         policy
     }
 }

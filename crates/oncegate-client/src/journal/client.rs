@@ -115,6 +115,7 @@ impl JournaledClient {
             operation: operation.clone(),
             dialect: self.client.dialect(),
             retention: self.client.retention(),
+            refresh_in_doubt: self.client.policy().refresh_in_doubt,
         });
         // Dropped here it may be in the journal, unsent and open.
         Ok(self.finish(begun.await?).await)

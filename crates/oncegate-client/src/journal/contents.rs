@@ -53,6 +53,19 @@ impl Contents {
         }
     }
 
+    /// The headers, with `operation`'s credentials if none were kept.
+    pub(super) fn headers_with_credentials_of(&self, operation: &Operation) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        if CREDENTIALS.iter().any(|name| headers.contains_key(name)) {
+            return headers;
+        }
+        let brought = operation.headers().iter();
+        for (name, value) in brought.filter(|(name, _)| CREDENTIALS.contains(name)) {
+            headers.append(name, value.clone());
+        }
+        headers
+    }
+
     /// What was answered, as far as it is kept; and whether its body is.
     pub(super) fn of_answer(answer: &Answer, body_bytes_max: usize) -> (Self, bool) {
         let mut headers = answer.headers.clone();

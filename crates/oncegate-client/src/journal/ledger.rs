@@ -52,6 +52,8 @@ pub(super) struct Wanted {
     pub(super) dialect: Dialect,
     /// How long the server is believed to know the key.
     pub(super) retention: Duration,
+    /// Whether other headers may be sent while it may have been sent already.
+    pub(super) refresh_in_doubt: bool,
 }
 
 /// What is to be done now.
@@ -135,10 +137,10 @@ impl Ledger {
                 self.send(connection, anew, operation, None)
             }
             Verdict::GoOn => {
-                let operation = wanted.operation.under(row.key.clone());
-                if let Err(error) = self.renew_request(connection, row.id, &operation) {
-                    return damaged(error);
-                }
+                let operation = match self.go_on(connection, &row, wanted) {
+                    Ok(operation) => operation,
+                    Err(error) => return damaged(error),
+                };
                 let age = now.since(row.first_sent_at);
                 self.send(connection, row, operation, Some(age))
             }
@@ -268,18 +270,30 @@ impl Ledger {
         put_contents(connection, id, &self.request(operation))
     }
 
-    /// The caller may have brought fresh credentials. Where nothing is new, nothing is written: there may be no room.
-    fn renew_request(
+    /// It goes on with the headers that it was sent with: a key may belong to the exact credential or account, and
+    /// would run again under another. The caller's are taken where keys do not, and credentials that were not kept.
+    /// Where nothing is new, nothing is written: there may be no room.
+    fn go_on(
         &self,
         connection: &Connection,
-        id: Id,
-        operation: &Operation,
-    ) -> Result<(), RowError> {
-        let request = self.request(operation);
-        if contents(connection, id)? != request {
-            put_contents(connection, id, &request)?;
+        row: &Row,
+        wanted: &Wanted,
+    ) -> Result<Operation, RowError> {
+        let kept = contents(connection, row.id)?;
+        let mut operation = wanted.operation.under(row.key.clone());
+        if !wanted.refresh_in_doubt {
+            let headers = if self.options.credentials_kept {
+                kept.headers.clone()
+            } else {
+                kept.headers_with_credentials_of(&operation)
+            };
+            operation = operation.with_headers(headers);
         }
-        Ok(())
+        let request = self.request(&operation);
+        if kept != request {
+            put_contents(connection, row.id, &request)?;
+        }
+        Ok(operation)
     }
 
     fn request(&self, operation: &Operation) -> Contents {

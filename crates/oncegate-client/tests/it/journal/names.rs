@@ -1,5 +1,6 @@
 //! One name, one key, for as long as it is not known what became of it.
 
+use http::HeaderValue;
 use oncegate_client::journal::{NotSent, Stands};
 use oncegate_client::{Advice, FailureKind, Outcome};
 
@@ -278,4 +279,64 @@ async fn the_retention_that_was_known_when_it_was_sent_holds_for_whoever_resumes
     let resumed = knowing(Some(HOUR * 7)).resume().await.unwrap();
     let outcome = &resumed[0].concluded.as_ref().unwrap().outcome;
     assert!(matches!(outcome, Outcome::Yes(_)), "{outcome:?}");
+}
+
+/// Where a key belongs to the exact credential or account, the same key under another is a new key: it would run again.
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_sent_goes_on_with_the_headers_that_it_was_sent_with() {
+    let by = |token: &str, account: &str| {
+        oncegate_client::Operation::post("http://127.0.0.1/payments")
+            .unwrap()
+            .header("authorization", token)
+            .unwrap()
+            .header("stripe-account", account)
+            .unwrap()
+            .body("amount=1200")
+            .build()
+    };
+    let place = Place::new();
+    let (client, script) = place.client([doubt(), doubt(), doubt(), answer(201, &[], "paid")]);
+    let invoice = name("invoice-42");
+    client
+        .execute_named(&invoice, &by("old", "a"))
+        .await
+        .unwrap();
+    yes(client
+        .execute_named(&invoice, &by("new", "b"))
+        .await
+        .unwrap());
+    let last = &script.sent()[3].headers;
+    assert_eq!(
+        (&last["authorization"], &last["stripe-account"]),
+        (
+            &HeaderValue::from_static("old"),
+            &HeaderValue::from_static("a")
+        )
+    );
+}
+
+/// A server whose keys belong to the account knows the operation by them.
+#[tokio::test(start_paused = true)]
+async fn where_keys_belong_to_the_account_fresh_headers_are_taken() {
+    let by = |token: &str| {
+        oncegate_client::Operation::post("http://127.0.0.1/payments")
+            .unwrap()
+            .header("authorization", token)
+            .unwrap()
+            .build()
+    };
+    let place = Place::new();
+    let script = Script::of([doubt(), doubt(), doubt(), answer(201, &[], "paid")]);
+    let mut policy = oncegate_client::RetryPolicy::default();
+    policy.refresh_in_doubt = true;
+    let client = oncegate_client::Client::builder()
+        .policy(policy)
+        .transport(std::sync::Arc::new(script.clone()))
+        .build()
+        .unwrap()
+        .journaled(place.open());
+    let invoice = name("invoice-42");
+    client.execute_named(&invoice, &by("old")).await.unwrap();
+    yes(client.execute_named(&invoice, &by("new")).await.unwrap());
+    assert_eq!(script.sent()[3].headers["authorization"], "new");
 }
