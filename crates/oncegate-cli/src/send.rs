@@ -61,7 +61,7 @@ async fn resume(client: &JournaledClient, json: bool) -> Result<(), Failed> {
 /// Prints what is known, and gives the exit code that goes with it.
 fn conclude(concluded: Result<Concluded, NotSent>, output: &Output) -> Result<(), Failed> {
     let concluded = concluded.map_err(not_sent)?;
-    output.print(&concluded)?;
+    output.print(&concluded);
     if let Some(error) = &concluded.unrecorded {
         output::warn(&format!(
             "the outcome could not be written, and is asked for again next time: {error}"

@@ -1,7 +1,7 @@
 //! What `oncegate send` prints: the answer's body to standard output, all else to standard error; attempts on a
 //! terminal alone. Neither headers nor bodies of requests, and of URLs no query.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
 
 use oncegate::clock::Timestamp;
@@ -34,25 +34,33 @@ impl Output {
         }
     }
 
-    /// Prints what is known: the answer if it is the operation's own, or all of it as JSON.
-    pub(super) fn print(&self, concluded: &Concluded) -> Result<(), Failed> {
+    /// Prints what is known: the answer if it is the operation's own, or all of it as JSON. What cannot be written is
+    /// warned of and no error: that would say something else of the operation.
+    pub(super) fn print(&self, concluded: &Concluded) {
         let answer = match &concluded.outcome {
             Outcome::Yes(yes) => yes.answer.as_ref().filter(|_| !yes.lost),
             Outcome::No(no) => answer(&no.last),
             Outcome::Unknown(_) => None,
         };
-        if let (Some(file), Some(answer)) = (&self.file, answer) {
-            std::fs::write(file, self.shown(answer)).map_err(|error| {
-                Failed::unavailable(format!("cannot write {}", file.display())).because(error)
-            })?;
-        }
+        let in_file = answer.is_some_and(|answer| self.write_file(answer));
         if self.json {
-            let told = told(self.name.as_deref(), &Ok(concluded), self.file.is_none());
+            let told = told(self.name.as_deref(), &Ok(concluded), !in_file);
             print(format!("{told}\n").as_bytes());
-        } else if let (None, Some(answer)) = (&self.file, answer) {
+        } else if let (false, Some(answer)) = (in_file, answer) {
             print(&self.shown(answer));
         }
-        Ok(())
+    }
+
+    /// Whether the answer is in the file that was asked for.
+    fn write_file(&self, answer: &Answer) -> bool {
+        let Some(file) = &self.file else {
+            return false;
+        };
+        let written = std::fs::write(file, self.shown(answer));
+        if let Err(error) = &written {
+            warn(&format!("cannot write {}: {error}", file.display()));
+        }
+        written.is_ok()
     }
 
     fn shown(&self, answer: &Answer) -> Vec<u8> {
@@ -278,5 +286,10 @@ fn time(at: Timestamp) -> String {
 /// Whoever closed standard output wants no more of it.
 fn print(bytes: &[u8]) {
     let mut out = stdout().lock();
-    drop(out.write_all(bytes).and_then(|()| out.flush()));
+    let written = out.write_all(bytes).and_then(|()| out.flush());
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        warn(&format!("cannot write to standard output: {error}"));
+    }
 }

@@ -244,6 +244,18 @@ async fn a_large_file_that_changed_is_not_sent_again() {
     assert_eq!(stage.origin.book().len(), 1);
 }
 
+/// 69 would say that nothing was sent, and the script would pay in another way.
+#[tokio::test]
+async fn an_answer_that_cannot_be_written_to_its_file_changes_no_exit_code() {
+    let stage = Stage::new().await;
+    let proxy = stage.proxy().start().await;
+    let file = stage.folder().join("no/answer").display().to_string();
+    let ended = send(&stage, &proxy, &["-o", &file]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.stdout.as_bytes(), stage.origin.book()[0].answer);
+    assert!(ended.stderr.contains("cannot write"), "{ended:?}");
+}
+
 #[tokio::test]
 async fn a_journal_that_cannot_be_used_means_that_nothing_is_sent() {
     let stage = Stage::new().await;
