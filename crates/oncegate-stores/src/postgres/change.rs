@@ -36,7 +36,7 @@ impl Write {
                 response: Some(response.clone()),
                 ..Self::to("completed", true, expect, *retention)
             },
-            Change::Release => Self::to("released", true, expect, FENCE_KEPT),
+            Change::Release => Self::to(RELEASED, true, expect, FENCE_KEPT),
             Change::MarkUnknown { unknown } => Self::to("unknown", false, expect, *unknown),
             Change::TakeOver {
                 owner,
@@ -59,6 +59,11 @@ impl Write {
         self.state != IN_FLIGHT
     }
 
+    /// Whether its owner says that it will not execute. Then its name is left where nothing stands.
+    pub(super) fn gives_up(&self) -> bool {
+        self.state == RELEASED && self.new_owner.is_none()
+    }
+
     /// How much it adds to a batch, next to which the rest does not count.
     pub(super) fn response_bytes(&self) -> usize {
         let response = self.response.as_ref();
@@ -74,7 +79,7 @@ impl Write {
                 response: Some(response.clone()),
                 ..Self::to("completed", true, expect, *retention)
             },
-            Settlement::NotExecuted => Self::to("released", true, expect, FENCE_KEPT),
+            Settlement::NotExecuted => Self::to(RELEASED, true, expect, FENCE_KEPT),
         }
     }
 
@@ -92,6 +97,7 @@ impl Write {
 }
 
 const IN_FLIGHT: &str = "in-flight";
+const RELEASED: &str = "released";
 /// How long the fence of a record that was given up is remembered, should the clock be set back.
 const FENCE_KEPT: Retention = Retention {
     live: Duration::ZERO,

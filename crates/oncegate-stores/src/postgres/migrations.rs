@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oncegate::fingerprint::FINGERPRINT_BYTES;
 use oncegate::record::OPERATION_BYTES_MAX;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
@@ -143,9 +142,7 @@ async fn create_schema(client: &Client, schema: &str) -> Result<(), Error> {
 }
 
 fn filled(step: &str, schema: &str) -> String {
-    in_schema(step, schema)
-        .replace("{fingerprint_bytes}", &FINGERPRINT_BYTES.to_string())
-        .replace("{operation_bytes_max}", &OPERATION_BYTES_MAX.to_string())
+    in_schema(step, schema).replace("{operation_bytes_max}", &OPERATION_BYTES_MAX.to_string())
 }
 
 fn failed(address: &PostgresAddress, user: &str, source: Error) -> PostgresOpenError {

@@ -3,6 +3,7 @@
 //! Types are named here, so that nothing has to be asked about them: a statement that is not prepared takes one round
 //! trip, too.
 
+use oncegate::fingerprint::FINGERPRINT_BYTES;
 use tokio_postgres::types::Type;
 
 /// Which statement: one for each method of the seam, and one for the salt.
@@ -78,7 +79,8 @@ pub(super) fn in_schema(text: &str, schema: &str) -> String {
         .collect::<Vec<_>>()
         .join("\n")
         .replace("{schema}", schema)
-        .replace("{columns}", COLUMNS);
+        .replace("{columns}", COLUMNS)
+        .replace("{fingerprint_bytes}", &FINGERPRINT_BYTES.to_string());
     // A response that is too large for this answer is not told, but its length is: it is then asked for alone.
     let mut filled = String::with_capacity(text.len());
     let mut rest = text.as_str();

@@ -280,6 +280,8 @@ impl Answering<'_> {
                     let at = found.told_at(at);
                     self.unchanged(changing, found.standing(), at);
                 }
+                // It has come meanwhile.
+                None if changing.write.gives_up() => self.again(Command::Update(changing)),
                 None => self.unchanged(changing, None, at),
             }
         }

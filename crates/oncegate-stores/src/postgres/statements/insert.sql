@@ -28,10 +28,11 @@ WITH t AS MATERIALIZED (
       ON CONFLICT (id) DO NOTHING
   RETURNING *
 ), free AS MATERIALIZED (
-  -- What is past its end or was released is absent.
+  -- What is past its end or was released is absent. But who has released does not claim: that is a claim that was given up
+  -- before it came.
   SELECT n.*
     FROM new n JOIN {schema}.record r USING (id)
-   WHERE (r.state = 'released' OR r.purge_at <= n.now)
+   WHERE ((r.state = 'released' AND r.owner <> n.owner) OR r.purge_at <= n.now)
      AND n.id NOT IN (SELECT id FROM created)
    ORDER BY n.id
      FOR UPDATE OF r

@@ -2,6 +2,7 @@
 
 mod clock;
 mod faults;
+mod late;
 mod migrations;
 mod pgbouncer;
 mod races;

@@ -171,6 +171,41 @@ impl PostgresServer {
         signal(self.main_pid(), Signal::CONT);
     }
 
+    /// The sessions whose last statement is like this one take bytes and answer nothing, until [`wake`](Self::wake). New
+    /// ones work.
+    pub(crate) fn put_to_sleep(&self, like: &str) -> Vec<i32> {
+        let told = self.sql(&format!(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'oncegate' AND query LIKE '{like}'"
+        ));
+        let pids: Vec<i32> = told.lines().map(|pid| pid.parse().unwrap()).collect();
+        for pid in &pids {
+            signal(Pid::from_raw(*pid).unwrap(), Signal::STOP);
+        }
+        pids
+    }
+
+    /// They go on where they were. Returns when they have done all that they had been sent, and have ended because
+    /// nobody is there any more.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "servers are waited for in real time"
+    )]
+    pub(crate) fn wake(&self, sessions: &[i32]) {
+        let pids: Vec<String> = sessions.iter().map(ToString::to_string).collect();
+        for pid in sessions {
+            signal(Pid::from_raw(*pid).unwrap(), Signal::CONT);
+        }
+        let ask = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE pid IN ({})",
+            pids.join(", ")
+        );
+        let began = Instant::now();
+        while self.sql(&ask) != "0" {
+            assert!(began.elapsed() < START_TIMEOUT, "the sessions do not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// All of it at once, as in a power cut.
     pub(crate) fn kill(&mut self) {
         if self.main.try_wait().unwrap().is_some() {
