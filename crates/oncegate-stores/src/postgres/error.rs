@@ -2,7 +2,7 @@
 
 use oncegate::store::{StoreError, StoreErrorKind};
 use tokio_postgres::Error;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use super::address::{PostgresAddress, PostgresAddressError};
 use super::connect::ConnectError;
@@ -128,6 +128,7 @@ impl Trouble {
     /// Whether the session is of no use any more.
     pub(super) fn ends_the_session(&self) -> bool {
         match self {
+            Self::Refused(error) if is_panic(error) => true,
             Self::Refused(error) => match error.code() {
                 None => true,
                 // A server that goes down, or is a standby by now: perhaps another one is not.
@@ -152,6 +153,7 @@ impl Trouble {
     /// Whether one of the records may be the cause, and the statement would do without it.
     pub(super) fn may_be_of_one(&self) -> bool {
         match self {
+            Self::Refused(error) if is_panic(error) => false,
             Self::Refused(error) => error.code().is_some_and(|code| {
                 matches!(
                     code.code().get(..2),
@@ -204,7 +206,7 @@ pub(super) fn unreadable(doing: &'static str, error: Error) -> StoreError {
 /// What a caller must know, by SQLSTATE. Each statement is whole by itself, so what was refused took no effect; what
 /// broke off may have.
 fn kind(error: &Error) -> StoreErrorKind {
-    let Some(code) = error.code() else {
+    let Some(code) = error.code().filter(|_| !is_panic(error)) else {
         return StoreErrorKind::Unavailable;
     };
     match code.code() {
@@ -217,6 +219,12 @@ fn kind(error: &Error) -> StoreErrorKind {
         // Also what is refused as such: a standby, a shutdown, tables or rights that are gone. It may pass.
         _ => StoreErrorKind::Unavailable,
     }
+}
+
+/// The server is dying, perhaps on the flush of a commit that its recovery will find: no code makes that a refusal.
+fn is_panic(error: &Error) -> bool {
+    let severity = error.as_db_error().and_then(DbError::parsed_severity);
+    severity == Some(Severity::Panic)
 }
 
 fn is_of_the_session(code: &SqlState) -> bool {

@@ -54,7 +54,7 @@ pub(super) static SERVER: [Setting; 9] = [
         |c| text(&c.store.to_string()),
     )
     .takes(
-        "`memory:`, `file:PATH`, `file:PATH?durability=process`, `redis://HOST:PORT` or `redis-cluster://HOST:PORT,HOST:PORT`",
+        "`memory:`, `file:PATH`, `file:PATH?durability=process`, `redis://HOST:PORT`, `redis-cluster://HOST:PORT,HOST:PORT` or `postgres://HOST:PORT/DATABASE`",
         "\"file:oncegate.db\"",
     )
     .does("where records live"),

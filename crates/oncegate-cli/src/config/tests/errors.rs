@@ -99,10 +99,10 @@ fn a_misspelt_variable_or_flag_is_an_error_too() {
     ];
     check("", &[("ONCEGATE_KEY", "no")], &[], &expected);
     let expected = [
-        "command line: cannot use `--store postgres://h`: a store of `postgres:` is not \
-                     supported yet",
+        "command line: cannot use `--store mysql://h`: store mysql: is not known; supported are: memory:, \
+                     file:PATH, redis://HOST:PORT, redis-cluster://HOST:PORT,HOST:PORT, postgres://HOST:PORT/DATABASE",
     ];
-    check("", &[], &["--store", "postgres://h"], &expected);
+    check("", &[], &["--store", "mysql://h"], &expected);
     let flags = ["--store", "memory:", "--set", "store=memory:"];
     check("", &[], &flags, &["command line: `store` is given twice"]);
     let expected = ["command line: `match` cannot stand in `[defaults]`"];
@@ -313,15 +313,11 @@ fn addresses_and_urls_are_checked_before_anything_is_bound() {
         ),
         (
             "store = 'keys.db'",
-            "store has no scheme; write one of: memory:, file:PATH, redis://HOST:PORT, redis-cluster://HOST:PORT,HOST:PORT",
+            "store has no scheme; write one of: memory:, file:PATH, redis://HOST:PORT, redis-cluster://HOST:PORT,HOST:PORT, postgres://HOST:PORT/DATABASE",
         ),
         (
             "store = 'mysql://a'",
-            "store mysql: is not known; supported are: memory:, file:PATH, redis://HOST:PORT, redis-cluster://HOST:PORT,HOST:PORT",
-        ),
-        (
-            "store = 'postgres://u:p@h/d'",
-            "a store of `postgres:` is not supported yet",
+            "store mysql: is not known; supported are: memory:, file:PATH, redis://HOST:PORT, redis-cluster://HOST:PORT,HOST:PORT, postgres://HOST:PORT/DATABASE",
         ),
         (
             "profile = 'visa'",
