@@ -9,7 +9,9 @@ use clap::Subcommand;
 
 use crate::config::ConfigError;
 use crate::running::StartError;
-use crate::{check, completions, config_check, demo, keys, man, openapi, send, serve, store};
+use crate::{
+    check, completions, config_check, demo, egress, keys, man, openapi, send, serve, store,
+};
 
 /// Idempotency keys for any HTTP API: a request that is sent twice is executed once.
 #[derive(Debug, clap::Parser)]
@@ -29,6 +31,8 @@ pub enum Command {
     Demo(demo::Arguments),
     /// Is this API really idempotent, and where not?
     Check(Box<check::Arguments>),
+    /// A local forward for callers without a library: what is sent through it happens once
+    Egress(egress::Arguments),
     /// Send a request that happens once: from shells and cron, over crashes
     Send(Box<send::Arguments>),
     /// Look at keys, and settle unknown ones
@@ -56,6 +60,7 @@ impl Command {
             Self::Serve(arguments) => serve::run(arguments).await,
             Self::Demo(arguments) => demo::run(arguments).await,
             Self::Check(arguments) => check::run(*arguments).await,
+            Self::Egress(arguments) => egress::run(arguments).await,
             Self::Send(arguments) => send::run(*arguments).await,
             Self::Keys(arguments) => keys::run(arguments).await,
             Self::Store(arguments) => store::run(arguments).await,

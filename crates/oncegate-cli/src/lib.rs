@@ -17,6 +17,7 @@ mod config_check;
 mod demo;
 mod descriptors;
 pub mod discovery;
+mod egress;
 mod keys;
 pub mod live;
 mod logging;

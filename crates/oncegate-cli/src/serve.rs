@@ -98,14 +98,14 @@ enum Signal {
 }
 
 /// The signals that are listened to.
-struct Signals {
+pub(crate) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Self, Failed> {
+    pub(crate) fn listen() -> Result<Self, Failed> {
         let listen = |kind| {
             signal(kind)
                 .map_err(|error| Failed::unavailable("cannot listen for signals").because(error))
@@ -127,7 +127,7 @@ impl Signals {
     }
 
     /// The next signal that ends the process. A hang-up waits until it is asked for.
-    async fn end(&mut self) -> &'static str {
+    pub(crate) async fn end(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",

@@ -160,7 +160,8 @@ fn chunk(head: &mut request::Parts) {
         .insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
+/// Takes off what speaks about one hop only, what `Connection` names among it.
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in named_by_connection(headers)
         .iter()
         .filter(|name| !is_end_to_end(name))

@@ -47,6 +47,7 @@ mod upstream;
 pub use answer::BoxError;
 pub use body::{ForwardBody, ForwardBodyError};
 pub use forward::{Forward, ForwardFuture, ForwardSettings};
+pub(crate) use headers::remove_hop_by_hop;
 pub use headers::{Forwarded, PeerAddr};
 pub use pool::PoolSettings;
 pub use server::{Drained, ServerSettings, serve};

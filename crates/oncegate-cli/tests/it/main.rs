@@ -32,6 +32,8 @@ mod discovery;
 mod drain;
 #[cfg(test)]
 mod durability;
+#[cfg(test)]
+mod egress;
 #[cfg(target_os = "linux")]
 #[cfg(test)]
 mod faults;

@@ -178,7 +178,7 @@ fn read_headers(lines: &[u8]) -> Option<HeaderMap> {
 }
 
 /// What proves who sends. The rest of a request's headers is taken for part of it.
-const CREDENTIALS: [HeaderName; 5] = [
+pub(super) const CREDENTIALS: [HeaderName; 5] = [
     AUTHORIZATION,
     PROXY_AUTHORIZATION,
     COOKIE,

@@ -102,7 +102,7 @@ impl Ledger {
         now: Timestamp,
     ) -> rusqlite::Result<Result<Begun, NotSent>> {
         let identity = Identity::of(wanted.name.as_ref(), &wanted.operation);
-        let request = RequestDigest::of(&wanted.operation, wanted.dialect);
+        let request = self.digest(&wanted.operation, wanted.dialect);
         let found = match find(connection, "identity = ?1", &identity.0) {
             Ok(found) => found,
             Err(error) => return damaged(error),
@@ -301,6 +301,14 @@ impl Ledger {
         Contents::of_request(operation, with_credentials)
     }
 
+    fn digest(&self, operation: &Operation, dialect: Dialect) -> RequestDigest {
+        if self.options.credentials_compared {
+            RequestDigest::with_credentials(operation, dialect)
+        } else {
+            RequestDigest::of(operation, dialect)
+        }
+    }
+
     fn new_row(
         &self,
         wanted: &Wanted,
@@ -478,7 +486,12 @@ fn as_written(connection: &Connection, row: &Row) -> Result<Operation, RowError>
     let Contents { headers, body } = contents(connection, row.id)?;
     let (key, method, url) = (row.key.clone(), row.method.clone(), row.url.clone());
     let operation = Operation::of_parts(key, method, url, headers, body);
-    if RequestDigest::of(&operation, row.dialect) == row.request {
+    // Whichever way the process that wrote it compared.
+    let digests = [RequestDigest::of, RequestDigest::with_credentials];
+    if digests
+        .iter()
+        .any(|of| of(&operation, row.dialect) == row.request)
+    {
         Ok(operation)
     } else {
         Err(RowError::Damaged("the request does not fit its digest"))

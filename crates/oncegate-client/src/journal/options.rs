@@ -13,6 +13,10 @@ pub struct JournalOptions {
     pub decided_kept: Duration,
     /// Whether an open operation's credentials are kept with it. Without them, whoever resumes it has to bring them.
     pub credentials_kept: bool,
+    /// Whether a name or key, asked for with other credentials, counts as another request: where several callers share a
+    /// journal, none is given what another was answered. Credentials that were renewed are others, too. To be resumed
+    /// such operations need `credentials_kept`.
+    pub credentials_compared: bool,
     /// The largest body of an operation that is taken, unless it is in a file: that is named, and not copied.
     pub request_bytes_max: u64,
     /// The largest body of an answer that is kept. Of a larger one the outcome is kept, and not the body.
@@ -30,6 +34,7 @@ impl Default for JournalOptions {
         Self {
             decided_kept: DAY * 90,
             credentials_kept: true,
+            credentials_compared: false,
             request_bytes_max: 64 * 1024 * 1024,
             answer_bytes_max: 1024 * 1024,
             bytes_max: 1024 * 1024 * 1024,

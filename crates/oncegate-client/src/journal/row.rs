@@ -10,6 +10,7 @@ use oncegate::key::IdempotencyKey;
 use reqwest::Url;
 use uuid::Uuid;
 
+use super::contents::CREDENTIALS;
 use super::name::OperationName;
 use crate::body::Body;
 use crate::classify::{Advice, Protection};
@@ -99,6 +100,7 @@ impl Identity {
 }
 
 impl RequestDigest {
+    /// What the request is, whoever sends it.
     pub(super) fn of(operation: &Operation, dialect: Dialect) -> Self {
         Self(
             Sum::new("oncegate journal request")
@@ -111,6 +113,20 @@ impl RequestDigest {
                 .part(&content_digest(operation.body()))
                 .end(),
         )
+    }
+
+    /// The same, and who sends it.
+    pub(super) fn with_credentials(operation: &Operation, dialect: Dialect) -> Self {
+        let Self(request) = Self::of(operation, dialect);
+        let mut sum = Sum::new("oncegate journal request and credentials").part(&request);
+        for name in &CREDENTIALS {
+            let values = operation.headers().get_all(name);
+            sum = sum.part(&(values.iter().count() as u64).to_le_bytes());
+            for value in values {
+                sum = sum.part(value.as_bytes());
+            }
+        }
+        Self(sum.end())
     }
 }
 
