@@ -201,7 +201,7 @@ async fn a_wrong_flag_is_a_usage_error() {
         ),
         (&["serve", "--set", "leese=10s"], "did you mean `lease`?"),
         (&["serve", "--set", "lease=10"], "`10s` for seconds"),
-        (&["serve", "--store", "postgres://h"], "not supported yet"),
+        (&["serve", "--store", "mysql://h"], "is not known"),
         (&["serve", "--upstream", "ftp://h"], "upstream"),
         (&["server"], "serve"),
     ];

@@ -270,7 +270,10 @@ async fn struck(ground: &mut impl Ground, end: Instant, mut random: SplitMix64) 
     while Instant::now() < end {
         sleep(Duration::from_millis(random.below(BETWEEN_PAUSES_MILLIS))).await;
         ground.turn();
-        if random.chance(PAUSED_PER_MILLE) {
+        // One of each comes first: chance alone left out the restarts once in a while.
+        let may_restart = strikes.paused > 0;
+        let has_to = may_restart && strikes.restarted == 0;
+        if !may_restart || (!has_to && random.chance(PAUSED_PER_MILLE)) {
             strikes.paused += 1;
             ground.stop().await;
             sleep(Duration::from_millis(random.below(PAUSED_MILLIS))).await;
