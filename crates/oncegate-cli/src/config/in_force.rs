@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oncegate::Policy;
+use oncegate::contract::Served;
 use oncegate_stores::StoreUrl;
 use oncegate_tower::{BUFFER_BYTES_TOTAL_MAX, JWT_LEEWAY, JwtKeys, Quotas, SPOOL_BYTES_MAX};
 
@@ -98,6 +99,16 @@ impl Config {
     #[must_use]
     pub fn defaults(&self) -> &Policy {
         self.routes.defaults()
+    }
+
+    /// What holds of the whole proxy, for the contract that is published.
+    pub(crate) fn served(&self) -> Served {
+        let remembers = |policy: &Policy| !policy.tombstones.is_zero();
+        Served {
+            quotas: self.quotas != Quotas::default(),
+            tombstones: self.routes.policies().any(remembers),
+            ..Served::default()
+        }
     }
 
     /// The configuration as a TOML file with every setting in it. Secrets show as paths only.

@@ -16,7 +16,6 @@ use oncegate::problem::{Executed, Next};
 use oncegate::scope::Anonymous;
 use oncegate::units::show_duration;
 use oncegate::{Policy, Problem, ProblemKind};
-use oncegate_tower::Quotas;
 use serde::Serialize;
 
 use crate::config::{Config, show_header};
@@ -104,7 +103,7 @@ pub(super) struct Refusal {
 impl Document {
     /// What `config` means to callers.
     pub(super) fn of(config: &Config) -> Self {
-        let served = served(config);
+        let served = config.served();
         let mut routes: Vec<_> = config.routes.iter().collect();
         routes.sort_by_key(|route| rank(&route.pattern));
         let defaults = config.defaults();
@@ -132,16 +131,6 @@ impl Published {
     /// Methods and path.
     pub(super) fn parts(&self) -> (&str, &str) {
         self.pattern.split_once(' ').unwrap_or_default()
-    }
-}
-
-/// What holds of the whole proxy.
-fn served(config: &Config) -> Served {
-    let remembers = |policy: &Policy| !policy.tombstones.is_zero();
-    Served {
-        quotas: config.quotas != Quotas::default(),
-        tombstones: config.routes.policies().any(remembers),
-        ..Served::default()
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderName, Method, header};
 use oncegate::Dialect;
-use oncegate::contract::{Contract, IDEMPOTENCY_STATUS, IDEMPOTENT_REPLAYED, Served, show_range};
+use oncegate::contract::{Contract, IDEMPOTENCY_STATUS, IDEMPOTENT_REPLAYED, show_range};
 use oncegate::key::{KeyFormat, KeySyntax};
 use oncegate::policy::{InFlight, KeyUse, Policy};
 use oncegate_openapi::{Header, Key, Part, Refusal};
@@ -17,7 +17,7 @@ pub(super) fn contract(
     policy: &Policy,
     method: &Method,
 ) -> Option<oncegate_openapi::Contract> {
-    let served = served(config);
+    let served = config.served();
     let contract = Contract::new(policy, &served);
     if !contract.takes_keys(method) {
         return None;
@@ -30,18 +30,6 @@ pub(super) fn contract(
         .collect();
     said.refusals = refusals(&contract);
     Some(said)
-}
-
-/// What holds of all routes.
-fn served(config: &Config) -> Served {
-    Served {
-        quotas: config.quotas != oncegate_tower::Quotas::default(),
-        tombstones: config
-            .routes
-            .policies()
-            .any(|policy| !policy.tombstones.is_zero()),
-        ..Served::default()
-    }
 }
 
 fn key(config: &Config, contract: &Contract<'_>) -> Key {
